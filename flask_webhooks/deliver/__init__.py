@@ -1,0 +1,1 @@
+"""The fourth act: claim a stored delivery, sign it, send it, settle it."""
