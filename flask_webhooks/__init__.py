@@ -1,3 +1,65 @@
 """Declare a webhook once: document, validation, signal and durable signed delivery."""
 
+from .declarations import Callback, Operation, Webhook
+from .exceptions import (
+    ConfigurationError,
+    DeclarationError,
+    ExpressionError,
+    PayloadError,
+    RefusedURLError,
+    SecretError,
+    StoreError,
+    UnknownWebhookError,
+    VerificationError,
+    WebhooksError,
+)
+from .extension import Webhooks
+from .rules.signing import verify
+from .signals import (
+    callback_captured,
+    callback_unresolved,
+    delivery_exhausted,
+    delivery_failed,
+    delivery_succeeded,
+    subscription_disabled,
+)
+from .store.records import (
+    Attempt,
+    Delivery,
+    DeliveryStatus,
+    Message,
+    Subscription,
+    SubscriptionStatus,
+)
+
 __version__ = "0.1.0.dev0"
+
+__all__ = [
+    "Attempt",
+    "Callback",
+    "ConfigurationError",
+    "DeclarationError",
+    "Delivery",
+    "DeliveryStatus",
+    "ExpressionError",
+    "Message",
+    "Operation",
+    "PayloadError",
+    "RefusedURLError",
+    "SecretError",
+    "StoreError",
+    "Subscription",
+    "SubscriptionStatus",
+    "UnknownWebhookError",
+    "VerificationError",
+    "Webhook",
+    "Webhooks",
+    "WebhooksError",
+    "callback_captured",
+    "callback_unresolved",
+    "delivery_exhausted",
+    "delivery_failed",
+    "delivery_succeeded",
+    "subscription_disabled",
+    "verify",
+]

@@ -1,0 +1,49 @@
+"""Commands about what is declared: ``list``, ``spec`` and ``create-tables``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from ..declarations import Callback
+from .door import Door, echo_table, plain_errors, state
+
+
+def add_commands(group: AppGroup, webhooks: Door) -> None:
+    """Add this module's commands to ``group``."""
+
+    @group.command("list")
+    @plain_errors
+    def list_declared() -> None:
+        """List the declared webhooks and callbacks."""
+        rows = [_row(webhook) for webhook in webhooks]
+        echo_table(rows, "Nothing is declared yet. Declare a webhook with webhooks.webhook(…).")
+
+    @group.command()
+    @click.option("--output", "-o", type=click.File("w", encoding="utf-8"), default="-")
+    @click.option("--indent", default=2, show_default=True, help="Spaces of indentation.")
+    @plain_errors
+    def spec(output: Any, indent: int) -> None:
+        """Print the OpenAPI document."""
+        text = json.dumps(webhooks.document(), indent=indent or None, ensure_ascii=False)
+        click.echo(text, file=output)
+
+    @group.command("create-tables")
+    @plain_errors
+    def create_tables() -> None:
+        """Make the tables where they are missing."""
+        database = state().database
+        database.ensure_tables()
+        names = ", ".join(table.name for table in database.tables.in_order())
+        url = database.engine.url.render_as_string(hide_password=True)
+        click.echo(f"{names} are in {url}.")
+
+
+def _row(webhook: Any) -> tuple[str, str, str, str]:
+    callback = isinstance(webhook, Callback)
+    kind = "callback" if callback else "webhook"
+    summary = webhook.documentation.summary or ""
+    return kind, webhook.name, webhook.method, webhook.expression.text if callback else summary

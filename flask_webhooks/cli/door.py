@@ -1,0 +1,94 @@
+"""What the commands ask of the extension, and how its errors reach a terminal."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import click
+from flask import current_app
+
+from ..declarations import Webhook
+from ..exceptions import WebhooksError
+from ..state import EXTENSION, State
+from ..store.records import Delivery, Message, Subscription
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Door(Protocol):
+    """The part of :class:`flask_webhooks.Webhooks` that commands use."""
+
+    def __getitem__(self, name: str) -> Webhook: ...
+    def __iter__(self) -> Iterator[Webhook]: ...
+    def document(self) -> dict[str, Any]: ...
+    def subscribe(
+        self,
+        url: str,
+        names: Sequence[str],
+        *,
+        tenant: str | None = None,
+        key: str | None = None,
+        secret: str | None = None,
+    ) -> Subscription: ...
+    def unsubscribe(self, subscription: Subscription | str) -> bool: ...
+    def subscriptions(
+        self, *, name: str | None = None, key: str | None = None, tenant: str | None = None
+    ) -> list[Subscription]: ...
+    def deliveries(
+        self,
+        *,
+        message: Message | str | None = None,
+        subscription: Subscription | str | None = None,
+        status: str | None = None,
+    ) -> list[Delivery]: ...
+    def attempts(self, delivery: Delivery | int) -> list[Any]: ...
+    def run_until_idle(self) -> None: ...
+
+
+def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Show this package's errors as one message, without a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except WebhooksError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped
+
+
+def state() -> State:
+    """The state of the app that the command runs for."""
+    found: State = current_app.extensions[EXTENSION]
+    return found
+
+
+def echo_table(rows: Sequence[Sequence[str]], nothing: str) -> None:
+    """Print rows in columns, or what to say when there are none."""
+    if not rows:
+        click.echo(nothing)
+        return
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def when(moment: datetime) -> str:
+    """A time as people read it in a terminal: local, to the second."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def jsonable(record: Any) -> Any:
+    """One record as plain JSON; bytes and secrets stay out."""
+    fields = {name: getattr(record, name) for name in record.__dataclass_fields__}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in fields.items()
+        if name not in ("body", "excerpt", "secret")
+    }

@@ -1,0 +1,223 @@
+"""Every ``WEBHOOKS_*`` setting, read once from the app's config into one frozen object."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from ipaddress import ip_network
+from typing import Any, Literal
+
+from .exceptions import ConfigurationError
+from .rules.addresses import Network
+from .rules.retry import DEFAULT_SCHEDULE
+from .rules.urls import UrlRules
+
+PREFIX = "WEBHOOKS_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one app; field ``timeout`` is the config key ``WEBHOOKS_TIMEOUT``, and so on."""
+
+    #: Title of the OpenAPI document. Default: the app's name.
+    title: str | None = None
+    #: Version of your API, shown in the document.
+    version: str = "1.0.0"
+    #: Description of your API, shown in the document (CommonMark).
+    description: str | None = None
+    #: Where the document is served; ``None`` serves none.
+    openapi_url: str | None = "/openapi.json"
+    #: Where the documentation page is served.
+    docs_url: str = "/docs"
+    #: Where the public keys of captured callbacks are served, as a JSON Web Key Set.
+    keys_url: str = "/.well-known/webhooks-keys.json"
+    #: Which page shows the document: ``"swagger"``, or ``None`` for no page.
+    docs_ui: Literal["swagger"] | None = "swagger"
+    #: SQLAlchemy URL of the extension's own database. Default: ``webhooks.sqlite3`` in the instance
+    #: folder. Not to be set when the extension was given a session.
+    database_uri: str | None = None
+    #: ``"thread"``: the app delivers by itself, from a thread that starts on first need;
+    #: ``"external"``: ``flask webhooks worker`` does. Default: ``"thread"``, but under ``TESTING``
+    #: only when it was asked for.
+    worker: Literal["thread", "external"] = "thread"
+    #: How many deliveries one worker process makes at the same time.
+    worker_threads: int = 16
+    #: How many of them may go to one subscription at the same time.
+    subscription_concurrency: int = 4
+    #: Total deadline of an attempt in seconds: name lookup, connect, TLS, upload and answer.
+    timeout: float = 15.0
+    #: Delays in seconds, one before each attempt; the first is usually 0.
+    schedule: tuple[float, ...] = DEFAULT_SCHEDULE
+    #: A subscription that has only failed for so many seconds is disabled.
+    disable_after: float = 5 * 86400.0
+    #: How many bytes of an answer are read at most.
+    response_limit: int = 65536
+    #: Allow ``http`` URLs, on port 80.
+    allow_http: bool = False
+    #: Ports allowed besides 443 and 8443 (and 80 for ``http``).
+    allowed_ports: tuple[int, ...] = ()
+    #: Networks (CIDR) that may be called although they are not public.
+    allowed_networks: tuple[Network, ...] = ()
+    #: Networks (CIDR) that may never be called.
+    denied_networks: tuple[Network, ...] = ()
+    #: For development: allow ``http`` and any port to ``localhost``, 127.0.0.0/8 and ::1.
+    #: Default: whether the app is in debug mode.
+    allow_loopback: bool = False
+    #: A file of CA certificates in PEM form to trust instead of certifi's.
+    ca_bundle: str | None = None
+    #: Keys that seal secrets at rest and sign captured callbacks; the newest first, each of 32 or
+    #: more characters. Default: one random key, kept in ``webhooks.key`` in the instance folder.
+    secret_keys: tuple[str, ...] = ()
+
+    def url_rules(self) -> UrlRules:
+        """The settings as the rules that judge a URL."""
+        return UrlRules(
+            allow_http=self.allow_http,
+            allowed_ports=self.allowed_ports,
+            allowed_networks=self.allowed_networks,
+            denied_networks=self.denied_networks,
+            allow_loopback=self.allow_loopback,
+        )
+
+
+def read_settings(config: Mapping[str, Any], *, debug: bool, testing: bool) -> Settings:
+    """Read the ``WEBHOOKS_*`` keys of an app's config.
+
+    :param debug: whether the app is in debug mode: then loopback receivers are allowed by default.
+    :param testing: whether the app is under test: then no worker thread starts by default.
+    :raises ConfigurationError: a key is unknown, or its value can't be used.
+    """
+    values: dict[str, Any] = {
+        "allow_loopback": debug,
+        "worker": "external" if testing else "thread",
+    }
+    for key in sorted(k for k in config if isinstance(k, str) and k.startswith(PREFIX)):
+        field = key.removeprefix(PREFIX).lower()
+        if field not in _READERS:
+            raise ConfigurationError(_unknown_key(key))
+        values[field] = _read(key, config[key], _READERS[field])
+    return Settings(**values)
+
+
+def _unknown_key(key: str) -> str:
+    known = [PREFIX + f.name.upper() for f in fields(Settings)]
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"Known are: {', '.join(sorted(known))}."
+    return f"{key} is no setting of Flask-Webhooks. {hint}"
+
+
+def _read(key: str, value: Any, reader: Callable[[Any], Any]) -> Any:
+    try:
+        return reader(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{key} is {_shown(key, value)}: {error}") from None
+
+
+def _shown(key: str, value: Any) -> str:
+    return "not usable" if "SECRET" in key or "DATABASE" in key else repr(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError("give a text that is not empty.")
+    return value
+
+
+def _optional_text(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _path(value: Any) -> str:
+    if not _text(value).startswith("/"):
+        raise ValueError('give a path that starts with "/".')
+    return str(value)
+
+
+def _optional_path(value: Any) -> str | None:
+    return None if value is None else _path(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("give True or False.")
+    return value
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        raise TypeError("give a number of seconds above 0.")
+    return float(value)
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise TypeError("give a whole number of 1 or more.")
+    return value
+
+
+def _sequence(value: Any) -> Sequence[Any]:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise TypeError("give a list.")
+    return value
+
+
+def _schedule(value: Any) -> tuple[float, ...]:
+    delays = _sequence(value)
+    wrong = [d for d in delays if isinstance(d, bool) or not isinstance(d, int | float) or d < 0]
+    if not delays or wrong:
+        raise ValueError("give a list of delays in seconds, one before each attempt, none below 0.")
+    return tuple(float(d) for d in delays)
+
+
+def _ports(value: Any) -> tuple[int, ...]:
+    ports = _sequence(value)
+    if any(isinstance(p, bool) or not isinstance(p, int) or not 0 < p < 65536 for p in ports):
+        raise ValueError("give a list of port numbers from 1 to 65535.")
+    return tuple(ports)
+
+
+def _networks(value: Any) -> tuple[Network, ...]:
+    return tuple(n if isinstance(n, Network) else ip_network(n) for n in _sequence(value))
+
+
+def _keys(value: Any) -> tuple[str, ...]:
+    keys = _sequence(value)
+    if not keys or any(not isinstance(k, str) or len(k) < 32 for k in keys):
+        raise ValueError("give a list of texts of 32 or more characters, the newest first.")
+    return tuple(keys)
+
+
+def _one_of(*choices: str | None) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if value not in choices:
+            raise ValueError(f"give one of {', '.join(map(repr, choices))}.")
+        return value
+
+    return read
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "title": _optional_text,
+    "version": _text,
+    "description": _optional_text,
+    "openapi_url": _optional_path,
+    "docs_url": _path,
+    "keys_url": _path,
+    "docs_ui": _one_of("swagger", None),
+    "database_uri": _optional_text,
+    "worker": _one_of("thread", "external"),
+    "worker_threads": _count,
+    "subscription_concurrency": _count,
+    "timeout": _positive,
+    "schedule": _schedule,
+    "disable_after": _positive,
+    "response_limit": _count,
+    "allow_http": _flag,
+    "allowed_ports": _ports,
+    "allowed_networks": _networks,
+    "denied_networks": _networks,
+    "allow_loopback": _flag,
+    "ca_bundle": _optional_text,
+    "secret_keys": _keys,
+}

@@ -1,0 +1,302 @@
+"""Webhooks, callbacks and operations as declared values, and the marks they leave on views.
+
+A declaration is a decorator that *marks* a view and returns the same function: it wraps nothing,
+so the order of decorators is free and the view's signature stays what it was. The marks are read
+back through the app's URL map.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from blinker import Signal
+
+from .exceptions import DeclarationError
+from .rules.expressions import Template, parse
+
+#: A marshmallow schema (class or instance) or a JSON Schema as a dict.
+SchemaLike = Any
+#: ``{200: "in words", 201: SomeSchema, "4XX": {…OpenAPI Response Object…}}``
+Responses = Mapping[int | str, Any]
+
+View = TypeVar("View")
+
+_MARKS = "__flask_webhooks__"
+_METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where something was declared: a file and a line."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def caller() -> Place:
+    """The nearest place outside this package on the call stack."""
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("flask_webhooks."):
+        frame = frame.f_back
+    return Place(file=frame.f_code.co_filename, line=frame.f_lineno)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Documentation:
+    """What the OpenAPI Operation Object of a declaration says besides its body.
+
+    ``extra`` is merged last, key by key, into the Operation Object.
+    """
+
+    summary: str | None = None
+    description: str | None = None
+    operation_id: str | None = None
+    tags: Sequence[str] = ()
+    responses: Responses | None = None
+    parameters: Sequence[Mapping[str, Any]] = ()
+    examples: Mapping[str, Any] | None = None
+    deprecated: bool = False
+    security: Sequence[Mapping[str, Sequence[str]]] | None = None
+    extra: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """A view's own operation: what it takes and what it answers."""
+
+    documentation: Documentation
+    request: SchemaLike = None
+    place: Place
+
+    def __call__(self, view: View) -> View:
+        """Mark ``view`` as documented by this operation and return it unchanged."""
+        return mark(view, self)
+
+
+class Door(Protocol):
+    """What a declaration needs of the extension that made it."""
+
+    def current_app(self) -> Any:
+        """The Flask app at hand; an error that says what to do when there is none."""
+
+    def emit(
+        self,
+        app: Any,
+        webhook: Webhook,
+        payload: Any,
+        *,
+        key: Any,
+        tenant: str | None,
+        idempotency_key: str | None,
+    ) -> Any:
+        """Store ``payload`` as one message of ``webhook`` in the store of ``app``; return it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Webhook:
+    """A declared outgoing request: a decorator for the views that cause it, a signal, and ``send``.
+
+    Made by :meth:`flask_webhooks.Webhooks.webhook`.
+    """
+
+    name: str
+    #: What a payload looks like; ``None`` allows any JSON.
+    schema: SchemaLike = None
+    method: str = "POST"
+    documentation: Documentation
+    #: Sending this signal, ``signal.send(app, payload=…)``, is what :meth:`send` does.
+    signal: Signal
+    place: Place
+    door: Door = field(repr=False)
+
+    def __call__(self, view: View) -> View:
+        """Mark ``view`` as one that causes this webhook and return it unchanged."""
+        return mark(view, self)
+
+    def send(
+        self,
+        payload: Any,
+        *,
+        key: Any = None,
+        tenant: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Any:
+        """Dump and validate ``payload``, store it as one message, and return that message.
+
+        Nothing is sent here: the worker delivers the message to every subscription that exists now
+        and wants this webhook. Without a subscription it is stored all the same.
+
+        :param payload: what the schema dumps: an object or a mapping.
+        :param key: reaches the subscriptions with this key besides those with none; compared as text.
+            A callback that was declared with a key needs it.
+        :param tenant: reaches the subscriptions of this tenant, and no others.
+        :param idempotency_key: a second ``send`` with the same one stores nothing and returns the
+            first message.
+        :raises PayloadError: the payload is not what the published schema allows.
+        :raises WebhooksError: a needed key is missing, or no app is at hand.
+        """
+        app = self.door.current_app()
+        answers = self.signal.send(
+            app,
+            payload=payload,
+            key=key,
+            tenant=tenant,
+            idempotency_key=idempotency_key,
+            _async_wrapper=app.ensure_sync,
+        )
+        return next(answer for receiver, answer in answers if receiver == self.receive)
+
+    def receive(
+        self,
+        sender: Any,
+        *,
+        payload: Any,
+        key: Any = None,
+        tenant: str | None = None,
+        idempotency_key: str | None = None,
+        **extra: Any,
+    ) -> Any:
+        """Receive the declaration's own signal: the blinker half of :meth:`send`."""
+        return self.door.emit(
+            sender, self, payload, key=key, tenant=tenant, idempotency_key=idempotency_key
+        )
+
+    @property
+    def declared_answers(self) -> tuple[str, ...]:
+        """The status codes that count as success, such as ``("2XX",)`` or ``("200", "202")``."""
+        codes = [str(code).upper() for code in self.documentation.responses or {}]
+        good = tuple(code for code in codes if code.startswith("2"))
+        return good or ("2XX",)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Callback(Webhook):
+    """A webhook tied to one operation: its URL is taken out of that operation's live calls.
+
+    Made by :meth:`flask_webhooks.Webhooks.callback`.
+    """
+
+    expression: Template
+    #: Where the key of a captured subscription stands in the call.
+    key: Template | None = None
+    #: Where the client's own signing secret stands in the call.
+    secret: Template | None = None
+    #: Which answers of the view capture: a status code or a class such as ``"2XX"``.
+    when: str = "2XX"
+    #: Whether a captured subscription takes one message only.
+    once: bool = False
+    #: For how many seconds a captured subscription takes messages.
+    expires: float | None = None
+    #: The webhook that this callback also receives, when it was declared with one.
+    webhook: Webhook | None = None
+
+    @property
+    def templates(self) -> Iterator[tuple[str, Template]]:
+        """Every expression of the declaration, by the name of its argument."""
+        found = (("expression", self.expression), ("key", self.key), ("secret", self.secret))
+        return ((name, template) for name, template in found if template is not None)
+
+
+Declaration = Webhook | Operation
+
+
+def check_name(name: Any, kind: str) -> str:
+    """Refuse a name that can't be a key in the document and a value in the store."""
+    if not isinstance(name, str) or not name or len(name) > 200 or not name.isprintable():
+        raise DeclarationError(
+            f"{name!r} can't name a {kind}: give a printable text of 1 to 200 characters."
+        )
+    return name
+
+
+def check_method(method: str) -> str:
+    """The method in upper case; refuses what OpenAPI 3.1 has no Path Item field for."""
+    if method.upper() not in _METHODS:
+        raise DeclarationError(f"{method!r} is no method of a webhook: give one of {_METHODS}.")
+    return method.upper()
+
+
+def check_when(when: int | str) -> str:
+    """A status code such as ``201`` or a class such as ``"2XX"``, as upper-case text."""
+    text = str(when).upper()
+    if len(text) != 3 or text[0] not in "12345" or not (text[1:] == "XX" or text[1:].isdecimal()):
+        raise DeclarationError(f'when={when!r}: give a status code such as 201, or "2XX".')
+    return text
+
+
+def check_responses(responses: Responses | None, subject: str) -> None:
+    """Refuse keys of ``responses=`` that are no status code, class of codes or ``"default"``."""
+    for code in responses or {}:
+        text = str(code).upper()
+        if text != "DEFAULT":
+            try:
+                check_when(text)
+            except DeclarationError:
+                raise DeclarationError(
+                    f"{subject}: {code!r} is no status code of a response. "
+                    'Give 200, "2XX" or "default".'
+                ) from None
+
+
+def seconds(expires: float | timedelta | None) -> float | None:
+    """A lifetime in seconds."""
+    value = expires.total_seconds() if isinstance(expires, timedelta) else expires
+    if value is not None and value <= 0:
+        raise DeclarationError(f"expires={expires!r}: give a time above 0, in seconds.")
+    return value
+
+
+def template(text: str | None) -> Template | None:
+    """A parsed expression that gives any text, or ``None`` where none was given."""
+    return None if text is None else parse(text, url=False)
+
+
+def mark(view: View, declaration: Declaration) -> View:
+    """Note ``declaration`` on ``view`` (a function or a ``MethodView`` class) and return the same object."""
+    if not callable(view):
+        raise DeclarationError(
+            f"A webhook decorator stands above {view!r}, which is no view. Put it on a function, "
+            "a method of a MethodView, or a MethodView."
+        )
+    inherited = vars(view).get(_MARKS, ())
+    setattr(view, _MARKS, (*inherited, declaration))
+    return view
+
+
+def marks(view: Any, method: str) -> tuple[Declaration, ...]:
+    """The declarations that ``view``, as found in the URL map, carries for an HTTP method.
+
+    They may stand on the function itself, on anything it wraps, on the view class, or on the
+    class's method for ``method``.
+    """
+    found: dict[int, Declaration] = {}
+    view_class = getattr(view, "view_class", None)
+    for place in (view, view_class, _handler(view_class, method)):
+        for layer in _layers(place):
+            for declaration in vars(layer).get(_MARKS, ()):
+                found.setdefault(id(declaration), declaration)
+    return tuple(found.values())
+
+
+def _handler(view_class: Any, method: str) -> Any:
+    handler = getattr(view_class, method.lower(), None)
+    if handler is None and method == "HEAD":
+        handler = getattr(view_class, "get", None)
+    return handler
+
+
+def _layers(view: Any) -> Iterator[Any]:
+    if isinstance(view, type):
+        yield from view.__mro__[:-1]
+        return
+    while view is not None:
+        if hasattr(view, "__dict__"):
+            yield view
+        view = getattr(view, "__wrapped__", None) or getattr(view, "__func__", None)

@@ -1,0 +1,49 @@
+"""What came of one attempt: the values that pass from the transport to retry policy and store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """How far an attempt got."""
+
+    #: The receiver answered: its status is known, whatever it is.
+    answered = "answered"
+    #: A rule of ours refused the URL, an address or a header; nothing was sent.
+    blocked = "blocked"
+    #: The host's name has no address, or the resolver failed.
+    dns = "dns"
+    #: No connection could be opened, or it broke before the answer's head was complete.
+    connect = "connect"
+    #: The TLS handshake failed, a bad certificate included; no payload was sent.
+    tls = "tls"
+    #: The deadline passed before the answer's head was complete.
+    timeout = "timeout"
+    #: What came back is not HTTP/1, or is larger than a head may be.
+    protocol = "protocol"
+    #: A fault on this side: a bug, or no descriptors or threads left.
+    internal = "internal"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The result of one attempt.
+
+    :param reason: how far it got. Only with ``answered`` are the next four filled.
+    :param status: the HTTP status of the final answer.
+    :param headers: of the final answer, in order, as sent (latin-1).
+    :param body: raw bytes, never decoded, at most the transport's cap.
+    :param truncated: the body went on, or broke off; its connection was closed.
+    :param detail: one line for operators; holds no secret, body or query string.
+    :param duration: seconds from the call to the result.
+    """
+
+    reason: Reason
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = field(default=b"", repr=False)
+    truncated: bool = False
+    detail: str = ""
+    duration: float

@@ -1,0 +1,447 @@
+"""The one door: declare on it, ``init_app`` with it, and ask it what became of everything."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from blinker import Signal
+from flask import Flask, current_app, has_app_context
+
+from .adoption import adopt
+from .cli import webhooks_group
+from .config import read_settings
+from .declarations import (
+    Callback,
+    Documentation,
+    Operation,
+    Responses,
+    SchemaLike,
+    Webhook,
+    caller,
+    check_method,
+    check_name,
+    check_responses,
+    check_when,
+    seconds,
+    template,
+)
+from .exceptions import ConfigurationError, DeclarationError, UnknownWebhookError, WebhooksError
+from .manage.documents import documents
+from .rules.expressions import parse
+from .state import EXTENSION, State
+from .store import lists, queue, subscriptions
+from .store.records import Attempt, Delivery, Message, Subscription, identity, microseconds
+from .subscribing import subscribe
+from .watching import watch
+
+TenantLoader = TypeVar("TenantLoader", bound=Callable[[], str | None])
+Declared = TypeVar("Declared", bound=Webhook)
+
+
+class Webhooks:
+    """The extension. Declarations live on the instance; what belongs to one app, on the app.
+
+    :param app: an app to :meth:`init_app` at once.
+    :param session: see :meth:`init_app`.
+    """
+
+    def __init__(self, app: Flask | None = None, *, session: Any = None) -> None:
+        self._declared: dict[str, Webhook] = {}
+        self._tenant_loader: Callable[[], str | None] | None = None
+        self._session = session
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, *, session: Any = None) -> None:
+        """Read the app's ``WEBHOOKS_*`` settings, serve the document and add ``flask webhooks``.
+
+        Nothing is started and no database is opened here. Views and declarations may follow.
+
+        :param session: a ``Session``, ``scoped_session`` (such as Flask-SQLAlchemy's ``db.session``)
+            or ``Connection``: messages are then written in its transactions, so that commit sends
+            and rollback leaves nothing. Without it the extension keeps a database of its own.
+        :raises ConfigurationError: a setting is unknown or unusable, or the app has the extension
+            already.
+        """
+        if EXTENSION in app.extensions:
+            raise ConfigurationError(
+                f"{app.name} already has Flask-Webhooks. Call init_app once for each app."
+            )
+        settings = read_settings(app.config, debug=app.debug, testing=app.testing)
+        chosen = self._session if session is None else session
+        state = State(app, settings, lambda: list(self._declared.values()), chosen)
+        app.extensions[EXTENSION] = state
+        app.register_blueprint(documents(state))
+        app.cli.add_command(webhooks_group(self))
+        watch(state, lambda: self._tenant_loader)
+
+    # Declare
+
+    def webhook(
+        self,
+        name: str,
+        schema: SchemaLike = None,
+        *,
+        method: str = "POST",
+        summary: str | None = None,
+        description: str | None = None,
+        operation_id: str | None = None,
+        tags: Sequence[str] = (),
+        responses: Responses | None = None,
+        parameters: Sequence[Mapping[str, Any]] = (),
+        examples: Mapping[str, Any] | None = None,
+        deprecated: bool = False,
+        security: Sequence[Mapping[str, Sequence[str]]] | None = None,
+        on: Signal | None = None,
+        payload: Callable[..., Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Webhook:
+        """Declare a webhook: an outgoing request that subscriptions ask for by name.
+
+        :param schema: what a payload is: a marshmallow schema (class or instance) or a JSON Schema.
+        :param responses: the answers that count as success, ``{200: "in words"}``; any 2xx by default.
+        :param on: a signal that the app or another extension already sends: each sending of it is a
+            :meth:`Webhook.send <flask_webhooks.declarations.Webhook.send>`.
+        :param payload: makes the payload out of that signal's arguments, called as a receiver would
+            be: ``payload(sender, **arguments)``. By default the argument ``payload`` is taken.
+        :param extra: merged last into the OpenAPI Operation Object.
+        :raises DeclarationError: the name is taken, or an argument can't work.
+        """
+        documentation = Documentation(
+            summary=summary, description=description, operation_id=operation_id, tags=tags,
+            responses=responses, parameters=parameters, examples=examples, deprecated=deprecated,
+            security=security, extra=extra,
+        )  # fmt: skip
+        check_responses(responses, f"webhook {name!r}")
+        declared = Webhook(
+            name=check_name(name, "webhook"),
+            schema=schema,
+            method=check_method(method),
+            documentation=documentation,
+            signal=Signal(f"Send the webhook {name}."),
+            place=caller(),
+            door=self,
+        )
+        return self._declare(declared, on, payload)
+
+    def callback(
+        self,
+        name: str,
+        expression: str,
+        schema_or_webhook: SchemaLike | Webhook,
+        *,
+        key: str | None = None,
+        secret: str | None = None,
+        when: int | str = "2XX",
+        once: bool = False,
+        expires: float | timedelta | None = None,
+        method: str | None = None,
+        summary: str | None = None,
+        description: str | None = None,
+        operation_id: str | None = None,
+        tags: Sequence[str] = (),
+        responses: Responses | None = None,
+        parameters: Sequence[Mapping[str, Any]] = (),
+        examples: Mapping[str, Any] | None = None,
+        deprecated: bool = False,
+        security: Sequence[Mapping[str, Sequence[str]]] | None = None,
+        on: Signal | None = None,
+        payload: Callable[..., Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Callback:
+        """Declare a callback: a webhook whose URL is taken out of the decorated view's live calls.
+
+        :param expression: where the URL stands: an OpenAPI runtime expression such as
+            ``{$request.body#/callbackUrl}``.
+        :param schema_or_webhook: what a payload is; or a declared webhook, which then reaches the
+            captured URL as well.
+        :param key: an expression for what the URL was captured for; ``send`` then needs ``key=``.
+        :param secret: an expression for a ``whsec_…`` secret that the client may give.
+        :param when: which answers of the view capture: a status code, or a class such as ``"2XX"``.
+        :param once: whether a captured URL takes one message only.
+        :param expires: for how long a captured URL takes messages, in seconds.
+        :raises ExpressionError: an expression is not in the grammar; shows where and what to write.
+        :raises DeclarationError: the name is taken, or an argument can't work.
+        """
+        webhook = schema_or_webhook if isinstance(schema_or_webhook, Webhook) else None
+        documentation = Documentation(
+            summary=summary, description=description, operation_id=operation_id, tags=tags,
+            responses=responses or (webhook.documentation.responses if webhook else None),
+            parameters=parameters, examples=examples, deprecated=deprecated, security=security,
+            extra=extra,
+        )  # fmt: skip
+        check_responses(responses, f"callback {name!r}")
+        declared = Callback(
+            name=check_name(name, "callback"),
+            schema=webhook.schema if webhook else schema_or_webhook,
+            method=check_method(method or (webhook.method if webhook else "POST")),
+            documentation=documentation,
+            signal=Signal(f"Send the callback {name}."),
+            place=caller(),
+            door=self,
+            expression=parse(expression),
+            key=template(key),
+            secret=template(secret),
+            when=check_when(when),
+            once=once,
+            expires=seconds(expires),
+            webhook=webhook,
+        )
+        return self._declare(declared, on, payload)
+
+    def operation(
+        self,
+        *,
+        summary: str | None = None,
+        description: str | None = None,
+        operation_id: str | None = None,
+        tags: Sequence[str] = (),
+        request: SchemaLike = None,
+        responses: Responses | None = None,
+        parameters: Sequence[Mapping[str, Any]] = (),
+        deprecated: bool = False,
+        security: Sequence[Mapping[str, Sequence[str]]] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Operation:
+        """Document a view itself: what it takes and what it answers.
+
+        :param request: the schema of its JSON body.
+        :param responses: ``{200: "in words", 201: SomeSchema, "4XX": {…OpenAPI Response Object…}}``.
+        :param extra: merged last into the OpenAPI Operation Object.
+        """
+        check_responses(responses, "operation")
+        documentation = Documentation(
+            summary=summary, description=description, operation_id=operation_id, tags=tags,
+            responses=responses, parameters=parameters, deprecated=deprecated, security=security,
+            extra=extra,
+        )  # fmt: skip
+        return Operation(documentation=documentation, request=request, place=caller())
+
+    def tenant_loader(self, loader: TenantLoader) -> TenantLoader:
+        """Name the function that says whose request this is: a tenant, ``None``, or it refuses by ``abort``."""
+        self._tenant_loader = loader
+        return loader
+
+    def __getitem__(self, name: str) -> Webhook:
+        """The webhook or callback that was declared under ``name``.
+
+        :raises UnknownWebhookError: there is none; says which one may have been meant.
+        """
+        try:
+            return self._declared[name]
+        except KeyError:
+            raise UnknownWebhookError(self._unknown(name)) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._declared
+
+    def __iter__(self) -> Iterator[Webhook]:
+        return iter(tuple(self._declared.values()))
+
+    def _unknown(self, name: str) -> str:
+        close = difflib.get_close_matches(str(name), self._declared, n=1)
+        known = ", ".join(sorted(self._declared)) or "nothing"
+        hint = f"Did you mean {close[0]!r}?" if close else f"Declared: {known}."
+        return f"No webhook or callback is named {name!r}. {hint}"
+
+    def _declare(
+        self, declared: Declared, on: Signal | None, payload: Callable[..., Any] | None
+    ) -> Declared:
+        known = self._declared.get(declared.name)
+        if known is not None and not _again(known, declared):
+            raise DeclarationError(
+                f"{declared.name!r} is declared twice: at {known.place} and at {declared.place}. "
+                "Give the second another name, or use webhooks[…] to find the first."
+            )
+        if isinstance(known, type(declared)):
+            return known
+        if payload is not None and on is None:
+            raise DeclarationError(
+                f"{declared.name}: payload= maps the arguments of a signal; name it by on=."
+            )
+        self._declared[declared.name] = declared
+        declared.signal.connect(declared.receive, weak=False)
+        if on is not None:
+            adopt(on, declared, payload, initialized=lambda app: EXTENSION in app.extensions)
+        return declared
+
+    # What declarations need of the door
+
+    def current_app(self) -> Flask:
+        """The app at hand.
+
+        :raises WebhooksError: there is no app context, or the app was not initialized.
+        """
+        if not has_app_context():
+            raise WebhooksError(
+                "No app is at hand. Outside of a request do it in 'with app.app_context(): …'."
+            )
+        return current_app._get_current_object()  # type: ignore[attr-defined, no-any-return]
+
+    def emit(
+        self,
+        app: Flask,
+        webhook: Webhook,
+        payload: Any,
+        *,
+        key: Any,
+        tenant: str | None,
+        idempotency_key: str | None,
+    ) -> Message:
+        """Store one message; what both ``send`` and a declaration's own signal lead to."""
+        return _state(app).emit(
+            webhook, payload, key=key, tenant=tenant, idempotency_key=idempotency_key
+        )
+
+    # Ask and change
+
+    def subscribe(
+        self,
+        url: str,
+        names: Sequence[str],
+        *,
+        tenant: str | None = None,
+        key: str | None = None,
+        secret: str | None = None,
+    ) -> Subscription:
+        """Make a subscription: ``url`` gets the named webhooks from now on.
+
+        :param tenant: gets the messages of this tenant only.
+        :param key: gets the messages with this key only.
+        :param secret: a ``whsec_…`` secret to sign with; a new one by default.
+        :returns: the subscription with its secret, which is shown here and never again.
+        :raises RefusedURLError: the URL breaks a rule; says which.
+        :raises UnknownWebhookError: a name was not declared.
+        """
+        wanted = [names] if isinstance(names, str) else list(names)
+        declared = [self[name].name for name in wanted]
+        if not declared:
+            raise WebhooksError("names= is empty: name the webhooks that the URL wants.")
+        state = self._state
+        return subscribe(
+            url,
+            declared,
+            tenant=tenant,
+            key=None if key is None else str(key),
+            secret=secret,
+            rules=state.settings.url_rules(),
+            keyring=state.keyring,
+            database=state.database,
+            now=state.clock(),
+        )
+
+    def unsubscribe(self, subscription: Subscription | str) -> bool:
+        """Delete a subscription with its deliveries; whether there was one."""
+        database, chosen = self._state.database, identity(subscription)
+        return database.write(
+            lambda c: subscriptions.delete_subscription(c, database.tables, chosen)
+        )
+
+    def subscriptions(
+        self, *, name: str | None = None, key: str | None = None, tenant: str | None = None
+    ) -> list[Subscription]:
+        """Subscriptions, newest first; each filter given must match."""
+        database = self._state.database
+        return database.read(
+            lambda c: subscriptions.list_subscriptions(
+                c, database.tables, name=name, key=key, tenant=tenant
+            )
+        )
+
+    def deliveries(
+        self,
+        *,
+        message: Message | str | None = None,
+        subscription: Subscription | str | None = None,
+        status: str | None = None,
+    ) -> list[Delivery]:
+        """Deliveries, newest first; each filter given must match."""
+        database = self._state.database
+        return database.read(
+            lambda c: lists.list_deliveries(
+                c,
+                database.tables,
+                message=identity(message),
+                subscription=identity(subscription),
+                status=None if status is None else str(status),
+            )
+        )
+
+    def attempts(self, delivery: Delivery | int) -> list[Attempt]:
+        """The attempts of one delivery, newest first."""
+        database = self._state.database
+        return database.read(lambda c: lists.list_attempts(c, database.tables, identity(delivery)))
+
+    def replay(
+        self,
+        delivery: Delivery | int | None = None,
+        *,
+        message: Message | str | None = None,
+        subscription: Subscription | str | None = None,
+        name: str | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Make settled deliveries due again, from the start of their schedule, with the same message id.
+
+        Name at least one filter. Without ``status`` those that were not delivered are chosen, or,
+        when one delivery is named, that one.
+
+        :param since: with ``until``: bounds of the time when the delivery was made.
+        :param dry_run: only count.
+        :returns: how many deliveries.
+        """
+        state, filters = self._state, (delivery, message, subscription, name, status, since, until)
+        if all(value is None for value in filters):
+            raise WebhooksError("replay() needs a filter, such as status='exhausted'.")
+        chosen = queue.replayable(
+            state.database.tables,
+            delivery=identity(delivery),
+            message=identity(message),
+            subscription=identity(subscription),
+            name=name,
+            status=None if status is None else str(status),
+            since=None if since is None else microseconds(since.timestamp()),
+            until=None if until is None else microseconds(until.timestamp()),
+        )
+        count = state.database.write(
+            lambda c: queue.replay(
+                c, state.database.tables, chosen, now=microseconds(state.clock()), dry_run=dry_run
+            )
+        )
+        if count and not dry_run:
+            state.wake()
+        return count
+
+    def run_until_idle(self) -> None:
+        """Deliver, in this process and before returning, all that is due now."""
+        self._state.worker.run_until_idle()
+
+    def document(self) -> dict[str, Any]:
+        """A fresh OpenAPI document of the current app.
+
+        :raises DeclarationError: the declarations contradict each other or the URL map.
+        """
+        return self._state.document()
+
+    @property
+    def _state(self) -> State:
+        return _state(self.current_app())
+
+
+def _state(app: Flask) -> State:
+    state = app.extensions.get(EXTENSION)
+    if not isinstance(state, State):
+        raise WebhooksError(f"{app.name} knows no webhooks yet: call webhooks.init_app(app) first.")
+    return state
+
+
+def _again(known: Webhook, declared: Webhook) -> bool:
+    """Whether an app factory ran once more over the very same declaration."""
+    same_place = known.place == declared.place
+    return same_place and type(known) is type(declared) and known.method == declared.method

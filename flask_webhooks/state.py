@@ -1,0 +1,325 @@
+"""Everything of one app: its settings, its store, its document, its worker. Made by ``init_app``."""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import MetaData
+
+from . import signals
+from .config import Settings
+from .declarations import Callback, Webhook
+from .emit import emit
+from .exceptions import ConfigurationError
+from .rules.sealing import KeyRing
+from .store import lists, subscriptions
+from .store.database import Database
+from .store.records import Message, Settlement
+from .store.tables import Tables, make_tables
+
+if TYPE_CHECKING:
+    # These rooms bring apispec, marshmallow, requests and TLS: they are entered on first need.
+    from .deliver.worker import Policy, Worker
+    from .describe.contracts import Contract
+    from .describe.openapi import Description
+    from .describe.routes import Route
+
+logger = logging.getLogger("flask_webhooks")
+
+#: The key of this object in ``app.extensions``.
+EXTENSION = "webhooks"
+
+_KEY_FILE = "webhooks.key"
+_DATABASE_FILE = "webhooks.sqlite3"
+
+
+class State:
+    """One app's half of the extension.
+
+    :param app: the Flask app.
+    :param declared: gives every declaration, whenever it is asked.
+    :param session: the app's session, if messages are to be written in its transactions.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        settings: Settings,
+        declared: Callable[[], Sequence[Webhook]],
+        session: Any,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if session is not None and settings.database_uri:
+            raise ConfigurationError(
+                "WEBHOOKS_DATABASE_URI is set and a session was given: messages could not be "
+                "written in the session's transactions. Drop one of the two."
+            )
+        self.app = app
+        self.settings = settings
+        self.clock = clock
+        self._declared = declared
+        self.database = Database(_tables(), uri=self._database_uri(), session=session)
+        self._lock = threading.RLock()
+        self._described: tuple[tuple[int, int], Description, list[Route]] | None = None
+        self._contracts: dict[str, Contract] = {}
+        self._worker: Worker | None = None
+        self._worker_pid = 0
+        self._thread: threading.Thread | None = None
+
+    def _database_uri(self) -> str:
+        default = f"sqlite:///{Path(self.app.instance_path) / _DATABASE_FILE}"
+        return self.settings.database_uri or default
+
+    @cached_property
+    def keyring(self) -> KeyRing:
+        """The keys that seal secrets and sign captured callbacks."""
+        keys = self.settings.secret_keys or (_key_file(Path(self.app.instance_path) / _KEY_FILE),)
+        return KeyRing(keys)
+
+    # Describe
+
+    @property
+    def routes(self) -> list[Route]:
+        """The views that carry a declaration."""
+        return self._description()[1]
+
+    def callbacks_of(self, endpoint: str | None, method: str) -> tuple[Callback, ...]:
+        """The callbacks that the view behind ``endpoint`` declares for ``method``."""
+        return next(
+            (r.callbacks for r in self.routes if (r.endpoint, r.method) == (endpoint, method)), ()
+        )
+
+    @property
+    def description(self) -> Description:
+        """The document and the payload schemas; built anew only when something was declared since."""
+        return self._description()[0]
+
+    def document(self) -> dict[str, Any]:
+        """A fresh copy of the document."""
+        return copy.deepcopy(self.description.document)
+
+    def _description(self) -> tuple[Description, list[Route]]:
+        declared = self._declared()
+        known = (len(declared), len(self.app.url_map._rules))
+        with self._lock:
+            if self._described is None or self._described[0] != known:
+                self._described = (known, *self._describe(declared))
+                self._contracts.clear()
+            return self._described[1], self._described[2]
+
+    def _describe(self, declared: Sequence[Webhook]) -> tuple[Description, list[Route]]:
+        from .describe.openapi import describe
+        from .describe.routes import routes
+
+        marked = [_own(route, declared) for route in routes(self.app)]
+        captures = any(isinstance(webhook, Callback) for webhook in declared)
+        keys = [key.public for key in self.keyring.signing_keys] if captures else []
+        info = {"title": self.settings.title or self.app.name, "version": self.settings.version}
+        if self.settings.description:
+            info["description"] = self.settings.description
+        described = describe(
+            declared, marked, info=info, promises=self._promises(), public_keys=keys
+        )
+        return described, marked
+
+    def _promises(self) -> Any:
+        from .describe.promises import Promises
+
+        return Promises(
+            timeout=self.settings.timeout,
+            schedule=self.settings.schedule,
+            disable_after=self.settings.disable_after,
+            keys_url=self.settings.keys_url,
+        )
+
+    def contract(self, webhook: Webhook) -> Contract:
+        """What payloads of ``webhook`` must be."""
+        from .describe.contracts import Contract
+
+        description = self.description
+        with self._lock:
+            if webhook.name not in self._contracts:
+                published = description.payloads[webhook.name]
+                self._contracts[webhook.name] = Contract(
+                    webhook.name, webhook.schema, published, description.components
+                )
+            return self._contracts[webhook.name]
+
+    # Emit
+
+    def emit(
+        self, webhook: Webhook, payload: Any, *, as_json: bool = False, **options: Any
+    ) -> Message:
+        """Store one message of ``webhook``.
+
+        :param as_json: the payload is in its JSON form already, and is not dumped.
+        :param options: ``key``, ``tenant`` and ``idempotency_key``.
+        """
+        contract = self.contract(webhook)
+        return emit(
+            webhook,
+            payload,
+            encode=contract.encode_json if as_json else contract.encode,
+            database=self.database,
+            wake=self.wake,
+            now=self.clock(),
+            **options,
+        )
+
+    def example(self, webhook: Webhook) -> Any:
+        """An example payload of ``webhook`` in its JSON form: the declared one, or one made by its schema."""
+        from .describe.examples import example_of
+
+        for example in (webhook.documentation.examples or {}).values():
+            return example
+        return example_of(self.description.payloads[webhook.name], self.description.components)
+
+    # Deliver
+
+    @property
+    def worker(self) -> Worker:
+        """The worker of this process; another after a fork."""
+        with self._lock:
+            if self._worker is None or self._worker_pid != os.getpid():
+                self._worker = self._make_worker()
+                self._worker_pid = os.getpid()
+                self._thread = None
+            return self._worker
+
+    def _make_worker(self) -> Worker:
+        from .deliver.transport import Transport
+        from .deliver.worker import LEASE_MARGIN, Worker
+
+        settings = self.settings
+        transport = Transport(
+            settings.url_rules(),
+            response_limit=settings.response_limit,
+            verify=settings.ca_bundle or True,
+        )
+        return Worker(
+            database=self.database,
+            keyring=lambda: self.keyring,
+            transport=transport,
+            policy_of=self._policy_of,
+            tell=self._tell,
+            user_agent=f"Flask-Webhooks/{version('Flask-Webhooks')}",
+            threads=settings.worker_threads,
+            per_subscription=settings.subscription_concurrency,
+            disable_after=settings.disable_after,
+            lease=settings.timeout + LEASE_MARGIN,
+            clock=self.clock,
+        )
+
+    def _policy_of(self, name: str) -> Policy:
+        from .deliver.worker import Policy
+
+        settings = self.settings
+        webhook = next((w for w in self._declared() if w.name == name), None)
+        return Policy(
+            method=webhook.method if webhook else "POST",
+            answers=webhook.declared_answers if webhook else ("2XX",),
+            schedule=settings.schedule,
+            timeout=settings.timeout,
+        )
+
+    def wake(self) -> None:
+        """Say that there may be something to deliver. Called after commits too, so it never raises."""
+        try:
+            if self.settings.worker == "thread":
+                self.start_worker()
+                self.worker.wake()
+        except Exception:
+            logger.exception("The worker could not be started; what is stored stays stored.")
+
+    def start_worker(self) -> None:
+        """Start the worker thread of this process, once."""
+        with self._lock:
+            worker = self.worker
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=worker.run, name="webhooks", daemon=True)
+                self._thread.start()
+                atexit.register(_stop_at_exit, weakref.ref(worker), weakref.ref(self._thread))
+
+    def _tell(self, settlement: Settlement, disabled: str | None) -> None:
+        """Send the signals of one settlement; a receiver's exception changes nothing."""
+        try:
+            with self.app.app_context():
+                self._send_signals(settlement, disabled)
+        except Exception:
+            logger.exception("A receiver of a delivery signal failed.")
+
+    def _send_signals(self, settlement: Settlement, disabled: str | None) -> None:
+        claimed, tables = settlement.claimed, self.database.tables
+        told = [(signals.delivery_succeeded, settlement.status == "delivered")]
+        told += [(signals.delivery_failed, bool(settlement.attempt) and not told[0][1])]
+        told += [(signals.delivery_exhausted, settlement.status == "exhausted")]
+        heard = [s for s, happened in told if happened and s.has_receivers_for(self.app)]
+        if heard:
+            delivery = self.database.read(
+                lambda c: lists.list_deliveries(c, tables, delivery=claimed.delivery_id)
+            )
+            for signal in heard:
+                self.signal(signal, delivery=delivery[0], attempt=settlement.attempt)
+        if disabled:
+            subscription = self.database.read(
+                lambda c: subscriptions.get_subscription(c, tables, claimed.subscription_id)
+            )
+            self.signal(signals.subscription_disabled, subscription=subscription, reason=disabled)
+
+    def signal(self, signal: Any, **told: Any) -> None:
+        """Send one of this package's signals; the sender is the app."""
+        signal.send(self.app, _async_wrapper=self.app.ensure_sync, **told)
+
+
+def _stop_at_exit(worker: weakref.ref[Worker], thread: weakref.ref[threading.Thread]) -> None:
+    """Let a daemon thread settle what is under way before the interpreter goes."""
+    running, its_thread = worker(), thread()
+    if running is not None and its_thread is not None and its_thread.is_alive():
+        running.stop()
+        its_thread.join(2.0)
+
+
+def _tables() -> Tables:
+    return make_tables(MetaData())
+
+
+def _own(route: Route, declared: Sequence[Webhook]) -> Route:
+    """The route without what other instances of the extension declared on its view."""
+    from dataclasses import replace
+
+    known: Mapping[int, Any] = {id(webhook): webhook for webhook in declared}
+    kept = tuple(d for d in route.declarations if not isinstance(d, Webhook) or id(d) in known)
+    return replace(route, declarations=kept)
+
+
+def _key_file(path: Path) -> str:
+    """The random key that is kept beside the default database; made on first need."""
+    if path.exists():
+        return path.read_text("ascii").strip()
+    from .rules.signing import new_secret
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key = new_secret().removeprefix("whsec_")
+    # Written apart and linked into place, so that a second process reads all of it or none.
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key + "\n")
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path.read_text("ascii").strip()

@@ -1,0 +1,157 @@
+"""What the store hands out: frozen values, one class for each noun."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery stands."""
+
+    #: It waits for its next attempt, or an attempt is under way.
+    PENDING = "pending"
+    #: A receiver gave a declared answer.
+    DELIVERED = "delivered"
+    #: Every attempt failed. It can be replayed.
+    EXHAUSTED = "exhausted"
+    #: Its subscription was disabled before it was delivered. It can be replayed.
+    CANCELLED = "cancelled"
+
+
+class SubscriptionStatus(StrEnum):
+    """Whether a subscription takes deliveries."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscription:
+    """A URL that wants webhooks."""
+
+    id: str
+    url: str
+    names: tuple[str, ...]
+    #: Reached by messages with this key only; ``None`` is reached by every message.
+    key: str | None
+    tenant: str | None
+    status: SubscriptionStatus
+    #: Why it is disabled.
+    reason: str | None
+    #: The callback that captured it, ``None`` for one that was made by hand.
+    callback: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    #: The signing secret, ``whsec_…``: shown once, by the call that made the subscription.
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One payload, sent once. Its ``id`` is the ``webhook-id`` on the wire."""
+
+    id: str
+    name: str
+    key: str | None
+    tenant: str | None
+    created_at: datetime
+    #: The exact bytes that every attempt sends.
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One message to one subscription."""
+
+    id: int
+    message_id: str
+    subscription_id: str
+    name: str
+    url: str
+    status: DeliveryStatus
+    #: Why it has this status, such as ``"accepted"``, ``"timeout"`` or ``"gone"``.
+    reason: str | None
+    attempts: int
+    #: When the next attempt is due, or, while one is under way, when it would be given up.
+    due_at: datetime
+    created_at: datetime
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One HTTP try of a delivery."""
+
+    delivery_id: int
+    number: int
+    #: ``"accepted"``, ``"refused"`` (an undeclared answer), or why there was no answer.
+    outcome: str
+    status_code: int | None
+    detail: str
+    #: The first bytes of the answer; none for captured callbacks.
+    excerpt: bytes | None = field(repr=False)
+    started_at: datetime
+    #: Seconds.
+    duration: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """A delivery under lease, with all that an attempt needs."""
+
+    delivery_id: int
+    token: str
+    #: The number of the attempt that this claim allows, from 1.
+    number: int
+    #: Its position in the retry schedule, from 1.
+    position: int
+    message_id: str
+    name: str
+    body: bytes = field(repr=False)
+    subscription_id: str
+    tenant: str | None
+    url: str
+    sealed_secret: bytes | None = field(repr=False)
+    callback: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settlement:
+    """What came of a claim, ready to be written: the attempt and the decision.
+
+    Where no attempt could be made, ``attempt`` is ``None`` and none is counted.
+    """
+
+    claimed: Claimed
+    attempt: Attempt | None
+    status: DeliveryStatus
+    reason: str
+    #: Microseconds since 1970; kept only while ``status`` is pending.
+    due_at: int
+    #: Hold back the whole subscription until then.
+    paused_until: int | None = None
+    #: Why the subscription is to be disabled at once.
+    disable: str | None = None
+
+
+def moment(microseconds: int) -> datetime:
+    """A stored time as an aware UTC datetime."""
+    return datetime.fromtimestamp(microseconds / 1e6, UTC)
+
+
+def maybe_moment(microseconds: int | None) -> datetime | None:
+    """A stored time that may be absent."""
+    return None if microseconds is None else moment(microseconds)
+
+
+def microseconds(seconds: float) -> int:
+    """Seconds as the whole microseconds that the store keeps."""
+    return round(seconds * 1_000_000)
+
+
+def identity(record_or_id: Any) -> Any:
+    """The id of a record, or the id itself."""
+    return getattr(record_or_id, "id", record_or_id)

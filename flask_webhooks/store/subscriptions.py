@@ -1,0 +1,192 @@
+"""Subscriptions: made by people or captured from calls, and what is changed about them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, insert, select, update
+
+from .records import DeliveryStatus, Subscription, SubscriptionStatus, maybe_moment, moment
+from .tables import Tables
+
+
+def add_subscription(
+    connection: Connection,
+    tables: Tables,
+    subscription_id: str,
+    *,
+    url: str,
+    names: Sequence[str],
+    key: str | None,
+    tenant: str | None,
+    sealed_secret: bytes | None,
+    now: int,
+    callback: str | None = None,
+    once: bool = False,
+    expires_at: int | None = None,
+) -> Subscription:
+    """Store a subscription and the names that it wants."""
+    row = {
+        "id": subscription_id, "url": url, "key": key, "tenant": tenant,
+        "status": str(SubscriptionStatus.ENABLED), "reason": None,
+        "sealed_secret": sealed_secret, "callback": callback, "once": once,
+        "created_at": now, "expires_at": expires_at, "paused_until": 0,
+    }  # fmt: skip
+    connection.execute(insert(tables.subscriptions), row)
+    wanted = list(dict.fromkeys(names))
+    connection.execute(
+        insert(tables.names), [{"subscription_id": subscription_id, "name": n} for n in wanted]
+    )
+    return _subscription(row, wanted)
+
+
+def find_captured(
+    connection: Connection,
+    tables: Tables,
+    *,
+    callback: str,
+    url: str,
+    key: str | None,
+    tenant: str | None,
+    now: int,
+) -> Subscription | None:
+    """The live subscription that the same call would capture again."""
+    c = tables.subscriptions.c
+    same = select(c.id).where(
+        c.callback == callback,
+        c.url == url,
+        c.key.is_(None) if key is None else c.key == key,
+        c.tenant.is_(None) if tenant is None else c.tenant == tenant,
+        c.status == str(SubscriptionStatus.ENABLED),
+        c.expires_at.is_(None) | (c.expires_at > now),
+    )
+    found = connection.execute(same.limit(1)).scalar()
+    return get_subscription(connection, tables, found) if found else None
+
+
+def refresh_captured(
+    connection: Connection,
+    tables: Tables,
+    subscription_id: str,
+    *,
+    expires_at: int | None,
+    sealed_secret: bytes | None,
+) -> None:
+    """Let a subscription that was captured again live on, with the secret given last."""
+    c = tables.subscriptions.c
+    connection.execute(
+        update(tables.subscriptions)
+        .where(c.id == subscription_id)
+        .values(expires_at=expires_at, sealed_secret=sealed_secret)
+    )
+
+
+def get_subscription(
+    connection: Connection, tables: Tables, subscription_id: str
+) -> Subscription | None:
+    """One subscription by its id."""
+    chosen = tables.subscriptions.c.id == subscription_id
+    return next(iter(_read(connection, tables, [chosen])), None)
+
+
+def list_subscriptions(
+    connection: Connection,
+    tables: Tables,
+    *,
+    name: str | None,
+    key: str | None,
+    tenant: str | None,
+) -> list[Subscription]:
+    """Subscriptions, newest first; each filter that is not ``None`` must match."""
+    c, n = tables.subscriptions.c, tables.names.c
+    chosen: list[Any] = []
+    if name is not None:
+        chosen.append(exists().where(n.subscription_id == c.id, n.name == name))
+    if key is not None:
+        chosen.append(c.key == key)
+    if tenant is not None:
+        chosen.append(c.tenant == tenant)
+    return _read(connection, tables, chosen)
+
+
+def disable(
+    connection: Connection, tables: Tables, subscription_id: str, *, reason: str, now: int
+) -> bool:
+    """Disable a subscription and cancel what waits for it.
+
+    :returns: whether it was enabled before.
+    """
+    c = tables.subscriptions.c
+    changed = connection.execute(
+        update(tables.subscriptions)
+        .where(c.id == subscription_id, c.status == str(SubscriptionStatus.ENABLED))
+        .values(status=str(SubscriptionStatus.DISABLED), reason=reason)
+    )
+    cancel_waiting(connection, tables, [subscription_id], now=now)
+    return changed.rowcount == 1
+
+
+def delete_subscription(connection: Connection, tables: Tables, subscription_id: str) -> bool:
+    """Delete a subscription with its deliveries; whether there was one."""
+    d, s = tables.deliveries.c, tables.subscriptions.c
+    theirs = select(d.id).where(d.subscription_id == subscription_id)
+    connection.execute(delete(tables.attempts).where(tables.attempts.c.delivery_id.in_(theirs)))
+    connection.execute(delete(tables.deliveries).where(d.subscription_id == subscription_id))
+    names = tables.names
+    connection.execute(delete(names).where(names.c.subscription_id == subscription_id))
+    gone = connection.execute(delete(tables.subscriptions).where(s.id == subscription_id))
+    return gone.rowcount == 1
+
+
+def cancel_waiting(
+    connection: Connection, tables: Tables, subscription_ids: Sequence[str], *, now: int
+) -> None:
+    """Cancel the waiting deliveries of those among ``subscription_ids`` that are disabled."""
+    d, s = tables.deliveries.c, tables.subscriptions.c
+    disabled = select(s.id).where(
+        s.id.in_(subscription_ids), s.status == str(SubscriptionStatus.DISABLED)
+    )
+    connection.execute(
+        update(tables.deliveries)
+        .where(
+            d.status == str(DeliveryStatus.PENDING),
+            d.token.is_(None),
+            d.subscription_id.in_(disabled),
+        )
+        .values(status=str(DeliveryStatus.CANCELLED), reason="disabled", settled_at=now)
+    )
+
+
+def _read(connection: Connection, tables: Tables, chosen: Iterable[Any]) -> list[Subscription]:
+    c = tables.subscriptions.c
+    rows = (
+        connection.execute(
+            select(tables.subscriptions).where(*chosen).order_by(c.created_at.desc(), c.id.desc())
+        )
+        .mappings()
+        .all()
+    )
+    wanted: dict[str, list[str]] = defaultdict(list)
+    n = tables.names.c
+    ids = select(c.id).where(*chosen)
+    pairs = select(n.subscription_id, n.name).where(n.subscription_id.in_(ids)).order_by(n.name)
+    for subscription_id, name in connection.execute(pairs):
+        wanted[subscription_id].append(name)
+    return [_subscription(row, wanted[row["id"]]) for row in rows]
+
+
+def _subscription(row: Any, names: Sequence[str]) -> Subscription:
+    return Subscription(
+        id=row["id"],
+        url=row["url"],
+        names=tuple(names),
+        key=row["key"],
+        tenant=row["tenant"],
+        status=SubscriptionStatus(row["status"]),
+        reason=row["reason"],
+        callback=row["callback"],
+        created_at=moment(row["created_at"]),
+        expires_at=maybe_moment(row["expires_at"]),
+    )

@@ -1,0 +1,161 @@
+"""The five tables: subscriptions, the names they want, messages, deliveries and attempts.
+
+Times are whole microseconds since 1970 in UTC. Bodies are the exact bytes that go on the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.mysql import LONGBLOB
+
+_Number = BigInteger().with_variant(Integer, "sqlite")
+_Bytes = LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """The tables of one store, under one prefix in one ``MetaData``."""
+
+    metadata: MetaData
+    subscriptions: Table
+    names: Table
+    messages: Table
+    deliveries: Table
+    attempts: Table
+
+    def in_order(self) -> tuple[Table, ...]:
+        """The tables, each after those that it refers to."""
+        return (self.subscriptions, self.names, self.messages, self.deliveries, self.attempts)
+
+
+def make_tables(metadata: MetaData, prefix: str = "webhooks_") -> Tables:
+    """Add the tables to ``metadata``, every index and constraint named after ``prefix``."""
+    return Tables(
+        metadata=metadata,
+        subscriptions=_subscriptions(metadata, prefix),
+        names=_names(metadata, prefix),
+        messages=_messages(metadata, prefix),
+        deliveries=_deliveries(metadata, prefix),
+        attempts=_attempts(metadata, prefix),
+    )
+
+
+def _subscriptions(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}subscriptions",
+        metadata,
+        Column("id", String(40), primary_key=True),
+        Column("url", Text, nullable=False),
+        Column("tenant", String(200)),
+        Column("key", String(200)),
+        Column("status", String(20), nullable=False),
+        Column("reason", String(40)),  # why it is disabled
+        Column("sealed_secret", _Bytes),  # no secret: verified by the published public key alone
+        Column("callback", String(200)),  # the callback that captured it
+        Column("once", Boolean, nullable=False),
+        Column("created_at", BigInteger, nullable=False),
+        Column("expires_at", BigInteger),  # messages from then on don't reach it
+        Column("paused_until", BigInteger, nullable=False, default=0),
+        Column("failing_since", BigInteger),
+        Index(f"{prefix}subscriptions_key", "key"),
+    )
+
+
+def _names(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}names",
+        metadata,
+        Column("subscription_id", String(40), primary_key=True),
+        Column("name", String(200), primary_key=True),
+        ForeignKeyConstraint(
+            ["subscription_id"],
+            [f"{prefix}subscriptions.id"],
+            name=f"{prefix}names_subscription",
+            ondelete="CASCADE",
+        ),
+        Index(f"{prefix}names_name", "name"),
+    )
+
+
+def _messages(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}messages",
+        metadata,
+        Column("id", String(40), primary_key=True),
+        Column("name", String(200), nullable=False),
+        Column("tenant", String(200)),
+        Column("key", String(200)),
+        Column("body", _Bytes, nullable=False),
+        Column("idempotency", String(64)),  # digest of name, tenant and the caller's key
+        Column("created_at", BigInteger, nullable=False),
+        Column("fanned_out", Boolean, nullable=False),
+        UniqueConstraint("idempotency", name=f"{prefix}messages_idempotency"),
+        Index(f"{prefix}messages_waiting", "fanned_out", "created_at"),
+    )
+
+
+def _deliveries(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}deliveries",
+        metadata,
+        Column("id", _Number, primary_key=True, autoincrement=True),
+        _reference("message_id", prefix, "messages", "deliveries_message"),
+        _reference("subscription_id", prefix, "subscriptions", "deliveries_subscription"),
+        Column("status", String(20), nullable=False),
+        Column("reason", String(40)),  # the last decision's reason code
+        Column("attempts", Integer, nullable=False),  # counted when claimed
+        Column("attempts_before_replay", Integer, nullable=False),
+        Column("claims", Integer, nullable=False),  # claims since the last outcome
+        Column("token", String(40)),  # who holds the lease; nobody when null
+        Column("due_at", BigInteger, nullable=False),  # while leased: when the lease ends
+        Column("created_at", BigInteger, nullable=False),
+        Column("settled_at", BigInteger),
+        UniqueConstraint("message_id", "subscription_id", name=f"{prefix}deliveries_once"),
+        Index(f"{prefix}deliveries_due", "status", "due_at"),
+        Index(f"{prefix}deliveries_of_subscription", "subscription_id", "status"),
+    )
+
+
+def _attempts(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}attempts",
+        metadata,
+        Column("id", _Number, primary_key=True, autoincrement=True),
+        Column(
+            "delivery_id",
+            _Number,
+            ForeignKey(
+                f"{prefix}deliveries.id", name=f"{prefix}attempts_delivery", ondelete="CASCADE"
+            ),
+            nullable=False,
+        ),
+        Column("number", Integer, nullable=False),
+        Column("outcome", String(40), nullable=False),
+        Column("status_code", Integer),
+        Column("detail", Text, nullable=False),
+        Column("excerpt", _Bytes),
+        Column("started_at", BigInteger, nullable=False),
+        Column("duration", BigInteger, nullable=False),  # microseconds
+        Index(f"{prefix}attempts_delivery_id", "delivery_id"),
+    )
+
+
+def _reference(column: str, prefix: str, target: str, name: str) -> Column[str]:
+    reference = ForeignKey(f"{prefix}{target}.id", name=f"{prefix}{name}", ondelete="CASCADE")
+    return Column(column, String(40), reference, nullable=False)
