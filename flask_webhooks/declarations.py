@@ -17,6 +17,7 @@ from blinker import Signal
 
 from .exceptions import DeclarationError
 from .rules.expressions import Template, parse
+from .store.records import Message
 
 #: A marshmallow schema (class or instance) or a JSON Schema as a dict.
 SchemaLike = Any
@@ -95,7 +96,7 @@ class Door(Protocol):
         key: Any,
         tenant: str | None,
         idempotency_key: str | None,
-    ) -> Any:
+    ) -> Message:
         """Store ``payload`` as one message of ``webhook`` in the store of ``app``; return it."""
 
 
@@ -127,7 +128,7 @@ class Webhook:
         key: Any = None,
         tenant: str | None = None,
         idempotency_key: str | None = None,
-    ) -> Any:
+    ) -> Message:
         """Dump and validate ``payload``, store it as one message, and return that message.
 
         Nothing is sent here: the worker delivers the message to every subscription that exists now
@@ -151,7 +152,8 @@ class Webhook:
             idempotency_key=idempotency_key,
             _async_wrapper=app.ensure_sync,
         )
-        return next(answer for receiver, answer in answers if receiver == self.receive)
+        message: Message = next(a for receiver, a in answers if receiver == self.receive)
+        return message
 
     def receive(
         self,
@@ -162,7 +164,7 @@ class Webhook:
         tenant: str | None = None,
         idempotency_key: str | None = None,
         **extra: Any,
-    ) -> Any:
+    ) -> Message:
         """Receive the declaration's own signal: the blinker half of :meth:`send`."""
         return self.door.emit(
             sender, self, payload, key=key, tenant=tenant, idempotency_key=idempotency_key

@@ -15,8 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import MetaData
-
 from . import signals
 from .config import Settings
 from .declarations import Callback, Webhook
@@ -26,7 +24,7 @@ from .rules.sealing import KeyRing
 from .store import lists, subscriptions
 from .store.database import Database
 from .store.records import Message, Settlement
-from .store.tables import Tables, make_tables
+from .store.tables import make_tables
 
 if TYPE_CHECKING:
     # These rooms bring apispec, marshmallow, requests and TLS: they are entered on first need.
@@ -69,7 +67,7 @@ class State:
         self.settings = settings
         self.clock = clock
         self._declared = declared
-        self.database = Database(_tables(), uri=self._database_uri(), session=session)
+        self.database = Database(make_tables(), uri=self._database_uri(), session=session)
         self._lock = threading.RLock()
         self._described: tuple[tuple[int, int], Description, list[Route]] | None = None
         self._contracts: dict[str, Contract] = {}
@@ -218,7 +216,7 @@ class State:
             per_subscription=settings.subscription_concurrency,
             disable_after=settings.disable_after,
             lease=settings.timeout + LEASE_MARGIN,
-            clock=self.clock,
+            clock=lambda: self.clock(),
         )
 
     def _policy_of(self, name: str) -> Policy:
@@ -288,10 +286,6 @@ def _stop_at_exit(worker: weakref.ref[Worker], thread: weakref.ref[threading.Thr
     if running is not None and its_thread is not None and its_thread.is_alive():
         running.stop()
         its_thread.join(2.0)
-
-
-def _tables() -> Tables:
-    return make_tables(MetaData())
 
 
 def _own(route: Route, declared: Sequence[Webhook]) -> Route:

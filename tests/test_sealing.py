@@ -153,6 +153,21 @@ def test_every_changed_bit_keeps_it_shut() -> None:
         refusal(ring, bytes(changed))
 
 
+def test_another_version_is_told() -> None:
+    """Bytes of a later format aren't called a forgery: the error says who sealed them."""
+    ring = KeyRing([NEW])
+    assert "not sealed by this version" in refusal(ring, b"\x02" + seal(ring)[1:])
+
+
+@pytest.mark.parametrize("other", ["?", "\ud801", "\ufffd", ""])
+def test_a_name_that_utf_8_can_not_hold_is_a_name_of_its_own(other: str) -> None:
+    """A tenant with a lone surrogate has its own seal, shared with no similar name."""
+    ring = KeyRing([NEW])
+    sealed = seal(ring, tenant="\ud800")
+    assert ring.open(sealed, tenant="\ud800", subscription="sub_1") == SECRET
+    refusal(ring, sealed, other)
+
+
 def test_every_cut_keeps_it_shut() -> None:
     """Sealed bytes that were cut or prolonged anywhere stay shut, down to none at all."""
     ring = KeyRing([NEW])

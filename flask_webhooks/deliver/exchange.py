@@ -101,6 +101,8 @@ class _Reader:
         if self.done:
             return
         status = self.parser.get_status_code()
+        if not self.parser.get_http_version().startswith("1."):
+            raise Failure(Reason.protocol, "the answer is not HTTP/1")
         if not 100 <= status <= 999 or status == 101:
             raise Failure(Reason.protocol, f"status {status:03d} is no answer to a request")
         if status < 200:

@@ -52,6 +52,7 @@ IDLE_SECONDS, LIFE_SECONDS = 30.0, 300.0
 # So young an idle connection is used without asking whether it is still open.
 _TRUSTED_IDLE = 0.5
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_AUTHORITY = re.compile(r"^[^:]*://[^/?]*")
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
 _OURS = frozenset(
     ("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "te")
@@ -186,8 +187,10 @@ class _Route:
 
 def _route(url: str, rules: UrlRules) -> _Route:
     destination = check_url(url, rules)
-    authority, slash, path = url.partition("://")[2].replace("?", "/?", 1).partition("/")
-    return _Route(destination=destination, authority=_authority(destination), target=slash + path)
+    target = _AUTHORITY.sub("", url)
+    if not target.startswith("/"):
+        target = f"/{target}"
+    return _Route(destination=destination, authority=_authority(destination), target=target)
 
 
 def _authority(destination: Destination) -> str:
@@ -306,10 +309,7 @@ class _Dialler:
         for index, (family, address) in enumerate(addresses):
             share = deadline.remaining() / (len(addresses) - index)
             try:
-                sock = _connected(family, address, share)
-                deadline.phase = "in the TLS handshake"
-                sock.settimeout(deadline.remaining())
-                return sock
+                return _connected(family, address, share, deadline)
             except OSError as error:
                 faults.append(error)
                 where_to = f"{address[0]} port {address[1]}"
@@ -368,12 +368,14 @@ def _refusal(text: str, allowed: tuple[Network, ...], denied: tuple[Network, ...
     return refusal(address, allowed=allowed, denied=denied)
 
 
-def _connected(family: int, address: Any, seconds: float) -> socket.socket:
+def _connected(family: int, address: Any, seconds: float, deadline: Deadline) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.settimeout(seconds)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.connect(address)
+        deadline.phase = "in the TLS handshake"
+        sock.settimeout(deadline.remaining())
     except BaseException:
         sock.close()
         raise

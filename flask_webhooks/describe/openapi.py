@@ -66,7 +66,7 @@ def describe(
         document["webhooks"] = webhooks
     if declarations:
         document["components"] = book.components(promises, public_keys)
-        document["x-webhooks-delivery"] = promises.as_object()
+        document["x-webhooks-delivery"] = promises.as_object(public_keys)
     elif schemas := book.schemas.components():
         document["components"] = {"schemas": schemas}
     _check_expressions(routes, document)

@@ -67,7 +67,7 @@ class Promises:
             f"{readable(self.disable_after)} is disabled."
         )
 
-    def as_object(self) -> dict[str, Any]:
+    def as_object(self, public_keys: Sequence[str]) -> dict[str, Any]:
         """The promises as the document's ``x-webhooks-delivery``. Times are in seconds."""
         return {
             "description": self.in_words(),
@@ -80,7 +80,8 @@ class Promises:
             "slowDownOn": sorted(SLOW_DOWN),
             "retryAfterLimit": RETRY_AFTER_CAP,
             "disableAfter": self.disable_after,
-            "publicKeys": self.keys_url,
+            "publicKeys": list(public_keys),
+            "publicKeySet": self.keys_url,
         }
 
 

@@ -119,6 +119,8 @@ def _carried(address: IPv6Address) -> IPv4Address | None:
 
     An operator behind NAT64 opens ``64:ff9b::/96``; what lies behind must be judged, too.
     """
+    if int(address) <= 1:  # unspecified and loopback, not IPv4-compatible (RFC 4291)
+        return None
     if any(address in prefix for prefix in _CARRIERS):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.sixtofour or (address.teredo[1] if address.teredo else None)

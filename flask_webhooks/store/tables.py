@@ -44,8 +44,9 @@ class Tables:
         return (self.subscriptions, self.names, self.messages, self.deliveries, self.attempts)
 
 
-def make_tables(metadata: MetaData, prefix: str = "webhooks_") -> Tables:
+def make_tables(metadata: MetaData | None = None, prefix: str = "webhooks_") -> Tables:
     """Add the tables to ``metadata``, every index and constraint named after ``prefix``."""
+    metadata = MetaData() if metadata is None else metadata
     return Tables(
         metadata=metadata,
         subscriptions=_subscriptions(metadata, prefix),
