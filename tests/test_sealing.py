@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flask_webhooks.exceptions import SecretError
@@ -76,6 +76,7 @@ def test_the_sealed_format_is_what_it_says() -> None:
     assert cipher.decrypt(sealed[5:17], sealed[17:], bound) == SECRET.encode()
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8")), st.none() | st.text(), st.text())
 def test_what_is_sealed_opens(secret: str, tenant: str | None, subscription: str) -> None:
     """Any text comes back for any tenant and subscription, also after resealing."""
@@ -125,6 +126,7 @@ def test_no_tenant_is_not_the_empty_tenant() -> None:
     refusal(ring, seal(ring, tenant=""), None)
 
 
+@settings(deadline=None)
 @given(st.tuples(st.none() | st.text("ab\x00\x01"), st.text("ab\x00\x01")), st.data())
 def test_two_rows_never_share_a_seal(row: tuple[str | None, str], data: st.DataObject) -> None:
     """However two pairs of tenant and subscription resemble each other, each opens its own."""

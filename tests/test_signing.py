@@ -560,6 +560,7 @@ def test_too_many_signatures_are_refused_unchecked() -> None:
     assert "4096" in refusal(received(signature=(V1A + " ") * 50 + V1), secret=[SECRET, WHPK])
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_one_changed_bit_is_refused(data: st.DataObject) -> None:
     """A flipped bit anywhere in the body, the id or the signature breaks both versions."""
@@ -590,7 +591,7 @@ SIGNATURE_PART = st.sampled_from([V1, V1A, "v1,", "v1a,", ",", "v1", " ", "  ", 
 SIGNATURES = st.lists(SIGNATURE_PART | st.text(max_size=5), max_size=6).map("".join)
 TIMES = st.integers(TIME - 400, TIME + 400)
 KEYS = st.sampled_from([SECRET, WHPK, WHSK, "whsec_", "whpk_"]) | st.text().map("whsec_".__add__)
-RIGHT = {
+RIGHT: dict[str, Any] = {
     "webhook-id": ID,
     "webhook-timestamp": str(TIME),
     "webhook-signature": f"{V1} {V1A}",

@@ -18,7 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -43,14 +43,12 @@ Resolver = Callable[[str, int], Resolved]
 #: Most addresses of one host that are tried in one attempt.
 DIAL_LIMIT = 4
 #: Most look-ups that may hang at once; each holds a daemon thread.
-LOOKUP_LIMIT = 128
+LOOKUP_LIMIT = 256
 #: Hosts whose connections are kept, and kept connections of one host.
 HOST_LIMIT, KEEP_LIMIT = 512, 32
 #: Seconds that a connection may idle, and may live: then the host is resolved and judged anew.
 IDLE_SECONDS, LIFE_SECONDS = 30.0, 300.0
 
-# So young an idle connection is used without asking whether it is still open.
-_TRUSTED_IDLE = 0.5
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _AUTHORITY = re.compile(r"^[^:]*://[^/?]*")
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
@@ -71,8 +69,8 @@ class Outgoing:
 
     method: str
     url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
     timeout: float
 
 
@@ -468,16 +466,17 @@ class _Pool(HTTPConnectionPool):
     def _kept(self, now: float) -> _Connection | None:
         """Take the idle connection that was used last, if it is still open."""
         while (connection := self._popped(self._idle.pop)) is not None:
-            idle = now - connection.wire.idle_since
-            if idle < _TRUSTED_IDLE or (idle < IDLE_SECONDS and connection.wire.quiet()):
+            if now - connection.wire.idle_since < IDLE_SECONDS and connection.wire.quiet():
                 return connection
             connection.close()
         return None
 
     def _keep(self, connection: _Connection) -> None:
         self._idle.append(connection)
-        if self._closed or len(self._idle) > KEEP_LIMIT:
-            self.sweep(math.inf if self._closed else connection.wire.idle_since)
+        if self._closed:  # meanwhile, by another thread
+            self.sweep(math.inf)
+        elif len(self._idle) > KEEP_LIMIT and (oldest := self._popped(self._idle.popleft)):
+            oldest.close()
 
     def sweep(self, before: float) -> None:
         """Close what has been idle since before a time."""

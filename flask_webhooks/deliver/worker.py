@@ -261,7 +261,7 @@ class Worker:
                 )
             )
         # Who was captured never saw a secret of ours: the published public key serves it.
-        keys = keyring.signing_keys if claimed.callback or not secrets else ()
+        keys = keyring.signing_keys[:2] if claimed.callback or not secrets else ()
         signed = signing.headers(
             claimed.message_id, timestamp, claimed.body, secrets=secrets, signing_keys=keys
         )
