@@ -1,0 +1,211 @@
+"""``flask webhooks …`` says what it did, and what to type next."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from marshmallow import Schema, fields, validate
+
+from flask_webhooks import Webhooks
+from tests.conftest import Receiver
+
+
+class Booking(Schema):
+    train = fields.String(required=True, validate=validate.OneOf(["IC1", "IC2"]))
+    at = fields.DateTime(required=True)
+
+
+@pytest.fixture
+def cli(app: Flask, webhooks: Webhooks) -> Any:
+    webhooks.webhook("newBooking", Booking, summary="A seat was booked")
+
+    @app.post("/orders")
+    @webhooks.callback("onOrder", "{$request.body#/url}", Booking, key="{$response.body#/id}")
+    def order() -> Any:
+        return {"id": "1"}
+
+    webhooks.init_app(app)
+    runner = app.test_cli_runner()
+
+    def run(*arguments: str) -> Result:
+        return runner.invoke(args=["webhooks", *arguments])
+
+    return run
+
+
+def test_list_shows_what_is_declared(cli: Any) -> None:
+    """One line for each declaration, with the expression of a callback."""
+    assert cli("list").output == (
+        "webhook   newBooking  POST  A seat was booked\n"
+        "callback  onOrder     POST  {$request.body#/url}\n"
+    )
+
+
+def test_spec_prints_the_document(cli: Any, app: Flask, webhooks: Webhooks) -> None:
+    """The output is the document that the app serves."""
+    with app.app_context():
+        assert json.loads(cli("spec").output) == webhooks.document()
+
+
+def test_spec_writes_a_file(cli: Any, tmp_path: Path) -> None:
+    """``--output`` names a file, and nothing is printed."""
+    file = tmp_path / "openapi.json"
+
+    assert cli("spec", "--output", str(file)).output == ""
+    assert json.loads(file.read_text())["openapi"] == "3.1.1"
+
+
+def test_a_subscription_from_birth_to_deletion(cli: Any) -> None:
+    """The secret is shown once; lists never show it again."""
+    made = cli("subscribe", "https://example.com/hook", "newBooking", "--key", "7").output
+    [identifier] = re.findall(r"sub_[0-9a-f]{32}", made)
+    [secret] = re.findall(r"whsec_\S+", made)
+
+    listed = cli("subscriptions").output
+    assert identifier in listed and secret not in listed
+    as_json = json.loads(cli("subscriptions", "--json").output)
+    assert (as_json["id"], as_json["key"], as_json["names"]) == (identifier, "7", ["newBooking"])
+    assert secret not in cli("subscriptions", "--json").output
+
+    assert cli("unsubscribe", identifier).output == f"Deleted {identifier}.\n"
+    assert cli("subscriptions").output.startswith("No subscriptions. Make one: ")
+    again = cli("unsubscribe", identifier)
+    assert (again.exit_code, again.output) == (
+        1,
+        f"Error: There is no subscription {identifier}. List them: flask webhooks subscriptions\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (("subscribe", "https://10.0.0.1/", "newBooking"), "10.0.0.1"),
+        (("subscribe", "https://example.com/", "newBoking"), "Did you mean 'newBooking'?"),
+        (("trigger", "nope"), "Declared: newBooking, onOrder."),
+        (("trigger", "newBooking", "--data", "{"), "--data is no JSON"),
+        (("trigger", "newBooking", "--data", "{}"), "is a required property"),
+        (("trigger", "onOrder"), "send(payload, key=…)"),
+    ],
+)
+def test_errors_are_one_message(cli: Any, arguments: tuple[str, ...], told: str) -> None:
+    """A mistake ends with status 1 and a message, never with a traceback."""
+    result = cli(*arguments)
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ") and told in result.output
+    assert "Traceback" not in result.output
+
+
+def test_trigger_sends_an_example_of_the_schema(cli: Any, receiver: Receiver) -> None:
+    """The payload is made from the declared schema, and what came of it is shown."""
+    cli("subscribe", receiver.url, "newBooking")
+
+    output = cli("trigger", "newBooking").output
+
+    assert output.splitlines()[1] == f"delivered  {receiver.url}  200"
+    body = json.loads(receiver.received[0].body)
+    assert body == {"train": "IC1", "at": "2026-01-31T09:30:00+00:00"}
+
+
+def test_trigger_later_only_stores(cli: Any, receiver: Receiver) -> None:
+    """With ``--later`` a worker is left to deliver; ``worker --until-idle`` does."""
+    cli("subscribe", receiver.url, "newBooking")
+
+    cli("trigger", "newBooking", "--later")
+    assert receiver.received == []
+
+    cli("worker", "--until-idle")
+    assert len(receiver.received) == 1
+    assert "delivered  1x  newBooking" in cli("deliveries").output
+    assert json.loads(cli("deliveries", "--json").output)["status"] == "delivered"
+
+
+def test_trigger_without_subscribers_says_what_to_do(cli: Any) -> None:
+    """Nobody to send to is no error, but a hint."""
+    output = cli("trigger", "newBooking").output
+
+    assert output.endswith(
+        "Nobody has subscribed to newBooking yet: flask webhooks subscribe URL newBooking\n"
+    )
+
+
+def test_create_tables_names_them(cli: Any) -> None:
+    """The command says which tables are where."""
+    assert cli("create-tables").output.startswith("webhooks_subscriptions, webhooks_names, ")
+
+
+APP = """
+from flask import Flask
+from flask_webhooks import Webhooks
+
+app = Flask(__name__, instance_path={instance!r})
+app.config["WEBHOOKS_ALLOW_LOOPBACK"] = True
+webhooks = Webhooks(app)
+webhooks.webhook("thing", {{"type": "object"}})
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Any]:
+    """Starts ``flask webhooks …`` as processes of a small app; ends what is left of them."""
+    instance = str(tmp_path / "instance")
+    (tmp_path / "small.py").write_text(APP.format(instance=instance), "utf-8")
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-u", "-m", "flask", "--app", "small", "webhooks", *arguments]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.getcwd()}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _line(process: subprocess.Popen[str], wanted: str) -> str:
+    """The first line of output with ``wanted`` in it."""
+    assert process.stdout is not None
+    return next(line for line in process.stdout if wanted in line)
+
+
+def test_listen_verifies_and_prints_a_line(project: Any) -> None:
+    """A local receiver subscribes itself, verifies, prints, and cleans up after Ctrl+C."""
+    listening = project("listen", "--port", "0", "--answer", "202")
+    _line(listening, "Listening on http://127.0.0.1:")
+
+    triggered, _ = project("trigger", "thing").communicate(timeout=30)
+    assert "202" in triggered
+
+    line = _line(listening, "msg_")
+    assert re.search(r"  202  +\d+\.\d ms  thing  msg_[0-9a-f]{32}  2 bytes  verified$", line)
+    listening.send_signal(signal.SIGINT)
+    assert "Ended; the subscription is deleted." in listening.communicate(timeout=30)[0]
+    assert "No subscriptions." in project("subscriptions").communicate(timeout=30)[0]
+
+
+def test_worker_ends_on_sigterm(project: Any) -> None:
+    """A worker process says where it delivers from, and ends cleanly."""
+    working = project("worker")
+    _line(working, "Delivering from sqlite:///")
+
+    working.send_signal(signal.SIGTERM)
+
+    output, _ = working.communicate(timeout=30)
+    assert output.endswith("Stopped. What was not delivered stays stored.\n")
+    assert working.returncode == 0
