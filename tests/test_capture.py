@@ -327,7 +327,7 @@ def test_expired_takes_none(app: Flask, webhooks: Webhooks, receiver: Receiver) 
 def test_a_clients_secret_signs_v1_besides_v1a(
     app: Flask, webhooks: Webhooks, receiver: Receiver
 ) -> None:
-    """A secret that the client gives with its URL makes deliveries that the official library accepts."""
+    """A secret that the client gives makes deliveries that the official library accepts."""
     from standardwebhooks import Webhook as OfficialReceiver
 
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -368,7 +368,8 @@ def test_a_webhook_may_also_be_called_back(
 
 def test_url_is_the_url_as_received(app: Flask, webhooks: Webhooks) -> None:
     """``$url`` keeps the client's bytes, behind a proxy and under a script name."""
-    app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1, x_prefix=1)  # type: ignore[method-assign]
+    proxied = ProxyFix(app.wsgi_app, x_proto=1, x_host=1, x_prefix=1)
+    app.wsgi_app = proxied  # type: ignore[method-assign]
     client = _app(app, webhooks, "https://example.com/?from={$url}")
 
     client.post(
@@ -450,3 +451,34 @@ def hostile(app: Flask, webhooks: Webhooks) -> Any:
         rule="/a/<path:p>",
         key="{$request.body}{$response.body#/id}",
     )
+
+
+def test_a_tenants_own_secret_verifies_its_callbacks(
+    app: Flask, webhooks: Webhooks, receiver: Receiver
+) -> None:
+    """What goes to a URL that a tenant's call gave is signed with that tenant's secret as well."""
+    from standardwebhooks import Webhook as OfficialReceiver
+
+    webhooks.tenant_loader(lambda: "acme")
+    client = _app(app, webhooks, "{$request.query.url}")
+    client.post("/a", query_string={"url": receiver.url})
+
+    with app.app_context():
+        webhooks["onThing"].send({"name": "a"}, tenant="acme")
+        webhooks.run_until_idle()
+        secret = webhooks.tenant_secret("acme")
+
+    [received] = receiver.received
+    assert OfficialReceiver(secret).verify(received.body, received.headers) == {"name": "a"}
+
+
+def test_a_refusal_tells_a_stranger_nothing_of_the_settings(app: Flask, webhooks: Webhooks) -> None:
+    """The problem names what is wrong with the URL, in words for a client."""
+    client = _app(app, webhooks, "{$request.query.url}")
+
+    answer = client.post("/a", query_string={"url": "https://10.0.0.1/"})
+
+    assert answer.json["detail"] == (
+        "The URL given for onThing is refused: its address is not a public one."
+    )
+    assert "WEBHOOKS_" not in answer.text

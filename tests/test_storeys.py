@@ -30,12 +30,12 @@ DOORS = {
     "apispec": ("describe",),
     "marshmallow": ("describe",),
     "jsonschema_rs": ("describe",),
-    "requests": ("deliver.transport", "deliver.exchange"),
-    "urllib3": ("deliver.transport", "deliver.exchange"),
-    "httptools": ("deliver.transport", "deliver.exchange"),
-    "certifi": ("deliver.transport", "deliver.exchange"),
-    "socket": ("deliver.transport", "deliver.exchange"),
-    "ssl": ("deliver.transport", "deliver.exchange"),
+    "requests": ("deliver.transport", "deliver.connections"),
+    "urllib3": ("deliver.deadline", "deliver.exchange"),
+    "httptools": ("deliver.exchange",),
+    "certifi": (),
+    "socket": ("deliver.dialling", "deliver.connections", "deliver.exchange"),
+    "ssl": ("deliver.connections", "deliver.exchange"),
     "sqlalchemy": ("store",),
     "cryptography": ("rules.signing", "rules.sealing"),
     "blinker": ("declarations", "signals", "adoption", "extension"),
@@ -51,7 +51,7 @@ def _modules() -> Iterator[tuple[str, ast.Module]]:
 
 
 def _imports(name: str, tree: ast.Module) -> Iterator[str]:
-    """Everything that a module imports, also inside functions and for types; our own without prefix."""
+    """Everything that a module imports, also inside functions; our own modules without prefix."""
     is_package = (ROOT / name.replace(".", "/")).is_dir()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

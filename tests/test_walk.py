@@ -90,7 +90,7 @@ def test_one_message_from_birth_to_delivery(
 def test_one_callback_url_from_a_call_to_a_delivery(
     app: Flask, webhooks: Webhooks, receiver: Receiver
 ) -> None:
-    """A callback's URL is taken out of a live call, stored under its key, and delivered to later."""
+    """A callback's URL is taken out of a live call, stored under its key, delivered to later."""
 
     # declared: the expression is parsed here (rules/expressions.py)
     @app.post("/orders")
