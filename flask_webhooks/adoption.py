@@ -1,4 +1,4 @@
-"""Adopting a signal that the app or another extension already sends: each sending of it is a ``send``."""
+"""Adopts a signal that the app or another extension sends: each sending of it is a ``send``."""
 
 from __future__ import annotations
 

@@ -24,6 +24,18 @@ from .store import subscriptions
 from .store.database import Database
 from .store.records import Subscription, microseconds
 
+_REFUSALS = {
+    "length": "it is too long",
+    "characters": "it holds characters that a URL may not hold as they are",
+    "scheme": "its scheme is not https",
+    "userinfo": "it holds a user name or password",
+    "fragment": "it holds a fragment",
+    "host": "its host is no proper host name or address",
+    "name": "its host name is not a public one",
+    "port": "its port is not an allowed one",
+    "address": "its address is not a public one",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Captured:
@@ -101,7 +113,7 @@ def with_response(exchange: Exchange, response: Any, *, with_body: bool) -> Exch
 def early_refusal(
     callback: Callback, exchange: Exchange, rules: UrlRules
 ) -> RefusedURLError | None:
-    """Why the URL that the request gives may not be called; ``None`` when it may, or isn't known yet."""
+    """Why the URL that the request gives is refused; ``None`` when it isn't, or isn't known yet."""
     if callback.expression.needs_response:
         return None
     url = evaluate(callback.expression, exchange)
@@ -112,6 +124,11 @@ def early_refusal(
     except RefusedURLError as refusal:
         return refusal
     return None
+
+
+def in_words(refused: RefusedURLError) -> str:
+    """Why a URL is refused, as a client may know it: nothing about the settings of the app."""
+    return _REFUSALS.get(refused.rule, "it is no absolute https URL")
 
 
 def resolve(

@@ -6,7 +6,9 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from .exceptions import ConfigurationError
 from .rules.addresses import Network
@@ -18,7 +20,7 @@ PREFIX = "WEBHOOKS_"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The settings of one app; field ``timeout`` is the config key ``WEBHOOKS_TIMEOUT``, and so on."""
+    """The settings of one app; field ``timeout`` is the config key ``WEBHOOKS_TIMEOUT``."""
 
     #: Title of the OpenAPI document. Default: the app's name.
     title: str | None = None
@@ -26,14 +28,20 @@ class Settings:
     version: str = "1.0.0"
     #: Description of your API, shown in the document (CommonMark).
     description: str | None = None
-    #: Where the document is served; ``None`` serves none.
+    #: Where the document is served, and as YAML beside it where PyYAML is installed (``.yaml`` for
+    #: ``.json``). ``None`` serves no document, and no page that shows one.
     openapi_url: str | None = "/openapi.json"
+    #: Where the AsyncAPI document is served; ``None`` serves none.
+    asyncapi_url: str | None = "/asyncapi.json"
     #: Where the documentation page is served.
     docs_url: str = "/docs"
+    #: Where the guide for those who receive webhooks is served; ``None`` serves none.
+    guide_url: str | None = "/docs/guide"
     #: Where the public keys of captured callbacks are served, as a JSON Web Key Set.
     keys_url: str = "/.well-known/webhooks-keys.json"
-    #: Which page shows the document: ``"swagger"``, or ``None`` for no page.
-    docs_ui: Literal["swagger"] | None = "swagger"
+    #: What shows the document on the documentation page: ``"swagger"``, ``"redoc"``, ``"scalar"``,
+    #: ``"elements"``, or ``None`` for no page.
+    docs_ui: Literal["swagger", "redoc", "scalar", "elements"] | None = "swagger"
     #: SQLAlchemy URL of the extension's own database. Default: ``webhooks.sqlite3`` in the instance
     #: folder. Not to be set when the extension was given a session.
     database_uri: str | None = None
@@ -66,6 +74,12 @@ class Settings:
     allow_loopback: bool = False
     #: A file of CA certificates in PEM form to trust instead of certifi's.
     ca_bundle: str | None = None
+    #: Files in PEM form of a certificate and of its key, shown to receivers that ask for one.
+    client_cert: tuple[str, str] | None = None
+    #: An HTTP proxy that every request goes through by ``CONNECT``, such as
+    #: ``"http://smokescreen:4750"``. Which addresses may be called is then the proxy's to judge;
+    #: proxies named by the environment are never used.
+    proxy: tuple[str, int] | None = None
     #: Keys that seal secrets at rest and sign captured callbacks; the newest first, each of 32 or
     #: more characters. Default: one random key, kept in ``webhooks.key`` in the instance folder.
     secret_keys: tuple[str, ...] = ()
@@ -115,7 +129,8 @@ def _read(key: str, value: Any, reader: Callable[[Any], Any]) -> Any:
 
 
 def _shown(key: str, value: Any) -> str:
-    return "not usable" if "SECRET" in key or "DATABASE" in key else repr(value)
+    secret = any(part in key for part in ("SECRET", "DATABASE", "PROXY"))
+    return "not usable" if secret else repr(value)
 
 
 def _text(value: Any) -> str:
@@ -157,6 +172,8 @@ def _count(value: Any) -> int:
 
 
 def _sequence(value: Any) -> Sequence[Any]:
+    if isinstance(value, set | frozenset):
+        return sorted(value)
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise TypeError("give a list.")
     return value
@@ -181,8 +198,30 @@ def _networks(value: Any) -> tuple[Network, ...]:
     return tuple(n if isinstance(n, Network) else ip_network(n) for n in _sequence(value))
 
 
+def _client_cert(value: Any) -> tuple[str, str] | None:
+    if value is None:
+        return None
+    files = [str(file) for file in _sequence(value)]
+    missing = [file for file in files if not Path(file).is_file()]
+    if len(files) != 2 or missing:
+        raise ValueError("give two files that exist: a certificate and its key, in PEM form.")
+    return files[0], files[1]
+
+
+def _proxy(value: Any) -> tuple[str, int] | None:
+    """The host and the port of a proxy's URL."""
+    if value is None:
+        return None
+    parts = urlsplit(_text(value))
+    if parts.scheme != "http" or parts.path not in ("", "/") or "@" in value or not parts.hostname:
+        raise ValueError('give "http://host:port", without credentials and path.')
+    if parts.query or parts.fragment or not parts.port:
+        raise ValueError("name the proxy's port, and nothing after it.")
+    return parts.hostname, parts.port
+
+
 def _keys(value: Any) -> tuple[str, ...]:
-    keys = _sequence(value)
+    keys = [k.decode("ascii") if isinstance(k, bytes) else k for k in _sequence(value)]
     if not keys or any(not isinstance(k, str) or len(k) < 32 for k in keys):
         raise ValueError("give a list of texts of 32 or more characters, the newest first.")
     return tuple(keys)
@@ -202,9 +241,11 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "version": _text,
     "description": _optional_text,
     "openapi_url": _optional_path,
+    "asyncapi_url": _optional_path,
     "docs_url": _path,
+    "guide_url": _optional_path,
     "keys_url": _path,
-    "docs_ui": _one_of("swagger", None),
+    "docs_ui": _one_of("swagger", "redoc", "scalar", "elements", None),
     "database_uri": _optional_text,
     "worker": _one_of("thread", "external"),
     "worker_threads": _count,
@@ -219,5 +260,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "denied_networks": _networks,
     "allow_loopback": _flag,
     "ca_bundle": _optional_text,
+    "client_cert": _client_cert,
+    "proxy": _proxy,
     "secret_keys": _keys,
 }

@@ -19,7 +19,8 @@ from .exceptions import DeclarationError
 from .rules.expressions import Template, parse
 from .store.records import Message
 
-#: A marshmallow schema (class or instance) or a JSON Schema as a dict.
+#: A marshmallow schema (class or instance), a JSON Schema as a dict, or an object with
+#: ``json_schema()`` and ``dump(payload)``.
 SchemaLike = Any
 #: ``{200: "in words", 201: SomeSchema, "4XX": {…OpenAPI Response Object…}}``
 Responses = Mapping[int | str, Any]
@@ -53,7 +54,7 @@ def caller() -> Place:
 class Documentation:
     """What the OpenAPI Operation Object of a declaration says besides its body.
 
-    ``extra`` is merged last, key by key, into the Operation Object.
+    ``extra`` is merged last, key by key and at any depth, into the Operation Object.
     """
 
     summary: str | None = None
@@ -135,8 +136,8 @@ class Webhook:
         and wants this webhook. Without a subscription it is stored all the same.
 
         :param payload: what the schema dumps: an object or a mapping.
-        :param key: reaches the subscriptions with this key besides those with none; compared as text.
-            A callback that was declared with a key needs it.
+        :param key: reaches the subscriptions with this key besides those with none; compared as
+            text. A callback that was declared with a key needs it.
         :param tenant: reaches the subscriptions of this tenant, and no others.
         :param idempotency_key: a second ``send`` with the same one stores nothing and returns the
             first message.
@@ -261,7 +262,7 @@ def template(text: str | None) -> Template | None:
 
 
 def mark(view: View, declaration: Declaration) -> View:
-    """Note ``declaration`` on ``view`` (a function or a ``MethodView`` class) and return the same object."""
+    """Note ``declaration`` on a view (a function or a ``MethodView``) and return that same view."""
     if not callable(view):
         raise DeclarationError(
             f"A webhook decorator stands above {view!r}, which is no view. Put it on a function, "
@@ -294,11 +295,13 @@ def _handler(view_class: Any, method: str) -> Any:
     return handler
 
 
-def _layers(view: Any) -> Iterator[Any]:
+def _layers(view: Any) -> list[Any]:
+    """What ``view`` is made of, innermost first: what it wraps, or the bases of a class."""
     if isinstance(view, type):
-        yield from view.__mro__[:-1]
-        return
+        return list(reversed(view.__mro__[:-1]))
+    layers = []
     while view is not None:
         if hasattr(view, "__dict__"):
-            yield view
+            layers.append(view)
         view = getattr(view, "__wrapped__", None) or getattr(view, "__func__", None)
+    return layers[::-1]

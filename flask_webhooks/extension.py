@@ -28,6 +28,7 @@ from .declarations import (
     seconds,
     template,
 )
+from .describe.neighbours.clashes import check_urls
 from .exceptions import ConfigurationError, DeclarationError, UnknownWebhookError, WebhooksError
 from .manage.documents import documents
 from .rules.expressions import parse
@@ -60,7 +61,7 @@ class Webhooks:
 
         Nothing is started and no database is opened here. Views and declarations may follow.
 
-        :param session: a ``Session``, ``scoped_session`` (such as Flask-SQLAlchemy's ``db.session``)
+        :param session: a ``Session``, ``scoped_session`` (Flask-SQLAlchemy's ``db.session`` is one)
             or ``Connection``: messages are then written in its transactions, so that commit sends
             and rollback leaves nothing. Without it the extension keeps a database of its own.
         :raises ConfigurationError: a setting is unknown or unusable, or the app has the extension
@@ -75,6 +76,7 @@ class Webhooks:
         state = State(app, settings, lambda: list(self._declared.values()), chosen)
         app.extensions[EXTENSION] = state
         app.register_blueprint(documents(state))
+        check_urls(app)
         app.cli.add_command(webhooks_group(self))
         watch(state, lambda: self._tenant_loader)
 
@@ -101,13 +103,17 @@ class Webhooks:
     ) -> Webhook:
         """Declare a webhook: an outgoing request that subscriptions ask for by name.
 
-        :param schema: what a payload is: a marshmallow schema (class or instance) or a JSON Schema.
-        :param responses: the answers that count as success, ``{200: "in words"}``; any 2xx by default.
+        :param schema: what a payload is: a marshmallow schema (class or instance), a JSON Schema as
+            a dict, or any object with ``json_schema()``, which returns a JSON Schema, and
+            ``dump(payload)``, which returns the JSON form that it describes.
+        :param responses: the answers that count as success, ``{200: "in words"}``; by default any
+            2xx.
+        :param examples: payloads by name, as they are sent; each must fit the schema.
         :param on: a signal that the app or another extension already sends: each sending of it is a
-            :meth:`Webhook.send <flask_webhooks.declarations.Webhook.send>`.
+            :meth:`Webhook.send <flask_webhooks.Webhook.send>`.
         :param payload: makes the payload out of that signal's arguments, called as a receiver would
             be: ``payload(sender, **arguments)``. By default the argument ``payload`` is taken.
-        :param extra: merged last into the OpenAPI Operation Object.
+        :param extra: merged last into the OpenAPI Operation Object, objects in it key by key.
         :raises DeclarationError: the name is taken, or an argument can't work.
         """
         documentation = Documentation(
@@ -209,7 +215,8 @@ class Webhooks:
         """Document a view itself: what it takes and what it answers.
 
         :param request: the schema of its JSON body.
-        :param responses: ``{200: "in words", 201: SomeSchema, "4XX": {…OpenAPI Response Object…}}``.
+        :param responses: ``{200: "in words", 201: SomeSchema, "4XX": {…}}``, where ``{…}`` is an
+            OpenAPI Response Object.
         :param extra: merged last into the OpenAPI Operation Object.
         """
         check_responses(responses, "operation")
@@ -221,7 +228,7 @@ class Webhooks:
         return Operation(documentation=documentation, request=request, place=caller())
 
     def tenant_loader(self, loader: TenantLoader) -> TenantLoader:
-        """Name the function that says whose request this is: a tenant, ``None``, or it refuses by ``abort``."""
+        """Name the function that says whose request this is: a tenant or ``None``, or it aborts."""
         self._tenant_loader = loader
         return loader
 
@@ -340,6 +347,13 @@ class Webhooks:
             lambda c: subscriptions.delete_subscription(c, database.tables, chosen)
         )
 
+    def tenant_secret(self, tenant: str) -> str:
+        """The tenant's own ``whsec_…`` secret: it verifies what goes to URLs that its calls gave.
+
+        It is derived from the newest key of ``WEBHOOKS_SECRET_KEYS``, and changes with it.
+        """
+        return self._state.keyring.tenant_secrets(tenant)[0]
+
     def subscriptions(
         self, *, name: str | None = None, key: str | None = None, tenant: str | None = None
     ) -> list[Subscription]:
@@ -387,7 +401,7 @@ class Webhooks:
         until: datetime | None = None,
         dry_run: bool = False,
     ) -> int:
-        """Make settled deliveries due again, from the start of their schedule, with the same message id.
+        """Make settled deliveries due again, from the start of the schedule; the message id stays.
 
         Name at least one filter. Without ``status`` those that were not delivered are chosen, or,
         when one delivery is named, that one.
@@ -428,6 +442,35 @@ class Webhooks:
         :raises DeclarationError: the declarations contradict each other or the URL map.
         """
         return self._state.document()
+
+    def merge_into(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """The document of another OpenAPI tool, the host, with what the current app declares in it.
+
+        A new dict; ``document`` stays as it was. The host's operations keep all that they say:
+        callbacks and ``x-webhooks-emits`` are added to them, and where a view carries
+        :meth:`operation` also what the host leaves out. Views that the host does not document are
+        added whole. What clashes is renamed on our side: component names and operationIds. Merging
+        twice is merging once.
+
+        :param document: OpenAPI 3.1 or later; or 3.0, where the webhooks are ``x-webhooks``.
+        :raises ConfigurationError: the document is of a version that has no callbacks.
+        :raises DeclarationError: the host declares a webhook or callback of the same name.
+        """
+        return self._state.merge_into(document)
+
+    def apispec_plugin(self) -> Any:
+        """A plugin for hosts built on apispec, which then show what is declared here.
+
+        flask-smorest: ``Api(app, spec_kwargs={"extra_plugins": [webhooks.apispec_plugin()]})``.
+        APIFlask: ``APIFlask(__name__, spec_plugins=[webhooks.apispec_plugin()])``.
+
+        It does what :meth:`merge_into` does to the result of ``spec.to_dict()``, at each call, so
+        what is declared later is seen. It relies on the host asking ``to_dict()`` of the very spec
+        that it gave to the plugin's ``init_spec``, and on an app context when it asks.
+        """
+        from .describe.neighbours.plugin import WebhooksPlugin
+
+        return WebhooksPlugin(self.merge_into)
 
     @property
     def _state(self) -> State:

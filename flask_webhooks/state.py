@@ -1,4 +1,4 @@
-"""Everything of one app: its settings, its store, its document, its worker. Made by ``init_app``."""
+"""Everything of one app: settings, store, document and worker. Made by ``init_app``."""
 
 from __future__ import annotations
 
@@ -100,12 +100,26 @@ class State:
 
     @property
     def description(self) -> Description:
-        """The document and the payload schemas; built anew only when something was declared since."""
+        """The document and the payload schemas; built anew when something was declared since."""
         return self._description()[0]
 
     def document(self) -> dict[str, Any]:
         """A fresh copy of the document."""
         return copy.deepcopy(self.description.document)
+
+    def merge_into(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """A new document: that of another OpenAPI tool, with what this app declares in it."""
+        from .describe.neighbours.merge import merge_into
+
+        description, marked = self._description()
+        documented = {(route.path, route.method.lower()) for route in marked if route.operation}
+        return merge_into(document, description.document, documented=documented)
+
+    def asyncapi(self) -> dict[str, Any]:
+        """A fresh AsyncAPI 3.0 document of what the document says is sent."""
+        from .describe.asyncapi import asyncapi
+
+        return asyncapi(self.description.document, url=self.settings.openapi_url)
 
     def _description(self) -> tuple[Description, list[Route]]:
         declared = self._declared()
@@ -117,9 +131,11 @@ class State:
             return self._described[1], self._described[2]
 
     def _describe(self, declared: Sequence[Webhook]) -> tuple[Description, list[Route]]:
+        from .describe.neighbours.clashes import check_urls
         from .describe.openapi import describe
         from .describe.routes import routes
 
+        check_urls(self.app)
         marked = [_own(route, declared) for route in routes(self.app)]
         captures = any(isinstance(webhook, Callback) for webhook in declared)
         keys = [key.public for key in self.keyring.signing_keys] if captures else []
@@ -176,7 +192,7 @@ class State:
         )
 
     def example(self, webhook: Webhook) -> Any:
-        """An example payload of ``webhook`` in its JSON form: the declared one, or one made by its schema."""
+        """An example payload in its JSON form: the declared one, or one made by the schema."""
         from .describe.examples import example_of
 
         for example in (webhook.documentation.examples or {}).values():
@@ -190,6 +206,9 @@ class State:
         """The worker of this process; another after a fork."""
         with self._lock:
             if self._worker is None or self._worker_pid != os.getpid():
+                with self.app.app_context():
+                    # A session of the app tells its engine only in here; the worker is a thread.
+                    self.database.engine  # noqa: B018
                 self._worker = self._make_worker()
                 self._worker_pid = os.getpid()
                 self._thread = None
@@ -204,6 +223,8 @@ class State:
             settings.url_rules(),
             response_limit=settings.response_limit,
             verify=settings.ca_bundle or True,
+            client_cert=settings.client_cert,
+            proxy=settings.proxy,
         )
         return Worker(
             database=self.database,
@@ -232,7 +253,7 @@ class State:
         )
 
     def wake(self) -> None:
-        """Say that there may be something to deliver. Called after commits too, so it never raises."""
+        """Say that there may be something to deliver. Commit hooks call it, so it never raises."""
         try:
             if self.settings.worker == "thread":
                 self.start_worker()

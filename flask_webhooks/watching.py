@@ -100,7 +100,7 @@ def _unprocessable(callback: Callback, refused: RefusedURLError) -> Response:
         "type": "about:blank",
         "title": "Callback URL refused",
         "status": 422,
-        "detail": str(refused),
+        "detail": f"The URL given for {callback.name} is refused: {capture.in_words(refused)}.",
         "callback": callback.name,
         "expression": callback.expression.text,
         "rule": refused.rule,

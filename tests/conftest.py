@@ -1,4 +1,4 @@
-"""The fixtures that most tests share: an app in a folder of its own, and a real receiver on loopback."""
+"""What most tests share: an app in a folder of its own, and a real receiver on loopback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def webhooks() -> Webhooks:
 
 @pytest.fixture
 def make_app(tmp_path: Path) -> Callable[..., Flask]:
-    """Makes apps under test, with an instance folder of their own and loopback receivers allowed."""
+    """Makes apps under test, with a folder of their own and loopback receivers allowed."""
 
     def make(**settings: Any) -> Flask:
         app = Flask("shop", instance_path=str(tmp_path / "instance"))

@@ -67,9 +67,9 @@ def receiving(behave: Behaviour, host: str = "127.0.0.1") -> Iterator[Receiver]:
         threads: list[threading.Thread] = []
         handles: list[socket.socket] = []
 
-        def serve(conn: socket.socket) -> None:
+        def serve(conn: socket.socket, handle: socket.socket) -> None:
             conn.settimeout(5)
-            with conn, suppress(OSError, ssl.SSLError):
+            with handle, conn, suppress(OSError, ssl.SSLError):
                 behave(receiver, conn)
 
         def accept() -> None:
@@ -78,7 +78,9 @@ def receiving(behave: Behaviour, host: str = "127.0.0.1") -> Iterator[Receiver]:
                     conn, _ = listener.accept()
                     receiver.connections += 1
                     handles.append(conn.dup())  # TLS takes the socket away from its object
-                    threads.append(threading.Thread(target=serve, args=(conn,), daemon=True))
+                    threads.append(
+                        threading.Thread(target=serve, args=(conn, handles[-1]), daemon=True)
+                    )
                     threads[-1].start()
 
         acceptor = threading.Thread(target=accept, daemon=True)
@@ -91,7 +93,7 @@ def receiving(behave: Behaviour, host: str = "127.0.0.1") -> Iterator[Receiver]:
                 listener.shutdown(socket.SHUT_RDWR)
             acceptor.join(1)
             for handle in handles:
-                with handle, suppress(OSError):
+                with suppress(OSError):
                     handle.shutdown(socket.SHUT_RDWR)
             for thread in threads:
                 thread.join(1)
@@ -123,15 +125,19 @@ class Authority:
 
     def context(self, *names: str, days: int = 1, self_signed: bool = False) -> ssl.SSLContext:
         """Make a server's context with a certificate for these names and addresses."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.issue(*names, days=days, self_signed=self_signed))
+        return context
+
+    def issue(self, *names: str, days: int = 1, self_signed: bool = False) -> str:
+        """Make a certificate and its key, and give the one file that holds both."""
         key = ec.generate_private_key(ec.SECP256R1())
         signer = key if self_signed else self.key
         issuer = _subject(names[0]) if self_signed else self.certificate.subject
         made = _certificate(_subject(names[0]), issuer, key, signer, names, days, ca=False)
         path = self.folder / f"{'-'.join(names).replace(':', '_')}{days}{self_signed}.pem"
         path.write_bytes(_pem(key) + made.public_bytes(serialization.Encoding.PEM))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
+        return str(path)
 
 
 def make_authority(folder: Path) -> Authority:

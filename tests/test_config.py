@@ -65,7 +65,21 @@ def test_other_keys_are_nobodys_business() -> None:
         ("WORKER", "celery"),
         ("DOCS_UI", "swaggr"),
         ("OPENAPI_URL", "openapi.json"),
+        ("GUIDE_URL", "guide"),
+        ("ASYNCAPI_URL", 1),
         ("WORKER_THREADS", 0),
+        ("CLIENT_CERT", "cert.pem"),
+        ("CLIENT_CERT", ["missing.pem", "missing.key"]),
+        ("PROXY", "proxy:4750"),
+        ("PROXY", "http://proxy"),
+        ("PROXY", "http://proxy:0"),
+        ("PROXY", "http://proxy:99999"),
+        ("PROXY", "https://proxy:4750"),
+        ("PROXY", "socks5://proxy:1080"),
+        ("PROXY", "http://user:password@proxy:4750"),
+        ("PROXY", "http://proxy:4750/path"),
+        ("PROXY", "http://proxy:4750?x"),
+        ("PROXY", "http://:4750"),
     ],
 )
 def test_an_unusable_value_is_an_error_that_names_the_key(key: str, value: Any) -> None:
@@ -79,6 +93,15 @@ def test_an_unusable_secret_is_not_shown() -> None:
     with pytest.raises(ConfigurationError) as raised:
         _read(WEBHOOKS_SECRET_KEYS=["hunter2"])
 
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_proxy_is_a_host_and_a_port() -> None:
+    """A proxy's URL is read as its host and port; its password is not shown when it is refused."""
+    assert _read(WEBHOOKS_PROXY="http://proxy:4750").proxy == ("proxy", 4750)
+    assert _read(WEBHOOKS_PROXY="http://[::1]:4750/").proxy == ("::1", 4750)
+    with pytest.raises(ConfigurationError) as raised:
+        _read(WEBHOOKS_PROXY="http://user:hunter2@proxy:4750")
     assert "hunter2" not in str(raised.value)
 
 

@@ -289,3 +289,12 @@ def test_a_ring_shows_no_key() -> None:
     assert NEW.encode().hex() not in shown
     assert seal(ring)[1:5].hex() in repr(ring)
     assert not hasattr(ring, "__dict__")
+
+
+def test_a_tenants_secret_is_derived_and_its_own() -> None:
+    """Each key of the ring gives each tenant one secret, always the same."""
+    ring, newer = KeyRing([OLD]), KeyRing([NEW, OLD])
+
+    assert ring.tenant_secrets("acme") == ("whsec_XRwvMy55KITnwmtun3567duzbioe9deruqzrmIVf5O8=",)
+    assert newer.tenant_secrets("acme")[1:] == ring.tenant_secrets("acme")
+    assert ring.tenant_secrets("bolt") != ring.tenant_secrets("acme")

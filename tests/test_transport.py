@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import errno
+import http.client
+import io
 import os
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_network
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from receivers import OK, Authority, Receiver, answering, make_authority, over_tls, receiving
 
-from flask_webhooks.deliver.outcome import Outcome, Reason
+from flask_webhooks.deliver.deadline import Deadline
+from flask_webhooks.deliver.exchange import Message, Wire
+from flask_webhooks.deliver.outcome import Failure, Outcome, Reason
 from flask_webhooks.deliver.transport import Outgoing, Transport
 from flask_webhooks.rules.urls import UrlRules
 
@@ -47,6 +57,14 @@ class Resolver:
         return [resolved(address, port) for address in answer]
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
 def resolved(address: str, port: int) -> tuple[Any, ...]:
     if ":" in address:
         return socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0)
@@ -72,11 +90,12 @@ def dials(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.fixture
-def transport() -> Iterator[Callable[..., Transport]]:
+def transport(authority: Authority) -> Iterator[Callable[..., Transport]]:
     """Makes transports, and closes them afterwards."""
     made: list[Transport] = []
 
     def make(rules: UrlRules = DEVELOPMENT, **options: Any) -> Transport:
+        options.setdefault("verify", authority.bundle)  # smaller than the real one
         made.append(Transport(rules, **options))
         return made[-1]
 
@@ -208,6 +227,50 @@ def test_literals_are_dialled_without_a_look_up(dials: list[Any], transport: Mak
     assert (dials, resolver.asked) == (["8.8.8.8", "2606:4700::1111"], [])
 
 
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([(socket.AF_INET6, 1, 6, "", (PUBLIC, 22))], [PUBLIC]),
+        ([(socket.AF_INET, 3, 99, "", ("2606:4700::1", 22, 9, 9))], ["2606:4700::1"]),
+        ([(socket.AF_UNIX, 1, 0, "", "/var/run/docker.sock")], []),
+        ([(socket.AF_INET6, 1, 6, "", (10, b"raw"))], []),
+        ([(socket.AF_INET, 1, 6, "", (2130706433, 80))], []),
+        ([(socket.AF_INET, 1, 6, "", (PUBLIC, 80)), ()], []),
+        ([None], []),
+        (None, []),
+    ],
+)
+def test_only_the_address_of_an_answer_counts(
+    answers: Any, expected: list[str], monkeypatch: pytest.MonkeyPatch, transport: Make
+) -> None:
+    """Family, port and zone come from what was judged, never from the resolver."""
+    seen: list[Any] = []
+
+    def connect(self: socket.socket, address: Any) -> None:
+        seen.append((self.family, self.type, *address))
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    sender = transport(UrlRules(), resolver=lambda host, port: answers)
+    outcome = sender.send(post("https://hooks.example.com/"))
+    families = {False: socket.AF_INET, True: socket.AF_INET6}
+    assert seen == [(families[":" in a], socket.SOCK_STREAM, a, 443) for a in expected]
+    assert outcome.status is None
+
+
+def test_no_descriptors_are_no_receivers_fault(
+    monkeypatch: pytest.MonkeyPatch, transport: Make
+) -> None:
+    """When this process may open no more sockets, the outcome is a fault on this side."""
+
+    def connect(self: socket.socket, address: Any) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    outcome = transport(UrlRules()).send(post("https://8.8.8.8/"))
+    assert outcome.reason is Reason.internal
+
+
 def test_rebinding(dials: list[Any], transport: Make) -> None:
     """What one attempt judged is what it dials; the next attempt resolves and judges anew."""
     resolver = Resolver([PUBLIC], ["127.0.0.1"], ["10.0.0.1", PUBLIC], [PUBLIC])
@@ -278,7 +341,7 @@ def test_a_hanging_resolver_ends_at_the_deadline(transport: Make) -> None:
 
 def test_hanging_lookups_are_bounded(monkeypatch: pytest.MonkeyPatch, transport: Make) -> None:
     """When too many look-ups hang, further hosts fail at once; known ones may go on."""
-    monkeypatch.setattr("flask_webhooks.deliver.transport.LOOKUP_LIMIT", 2)
+    monkeypatch.setattr("flask_webhooks.deliver.dialling.LOOKUP_LIMIT", 2)
     release = threading.Event()
 
     def hang(host: str, port: int) -> Sequence[tuple[Any, ...]]:
@@ -288,7 +351,7 @@ def test_hanging_lookups_are_bounded(monkeypatch: pytest.MonkeyPatch, transport:
     sender = transport(UrlRules(), resolver=hang)
     reasons = [sender.send(post(f"https://{n}.example.com/", 0.1)).reason for n in "abc"]
     release.set()
-    assert reasons == [Reason.timeout, Reason.timeout, Reason.dns]
+    assert reasons == [Reason.timeout, Reason.timeout, Reason.internal]
 
 
 def test_bytes_on_the_wire(transport: Make) -> None:
@@ -344,6 +407,7 @@ def test_host_header_of_a_name(transport: Make) -> None:
     assert f"\r\nHost: app.localhost:{receiver.port}\r\n".encode() in receiver.requests[0]
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 on this machine")
 def test_host_header_of_ipv6(transport: Make) -> None:
     """The Host header of an IPv6 address keeps its brackets."""
     with receiving(answering(OK), host="::1") as receiver:
@@ -355,12 +419,15 @@ def test_host_header_of_ipv6(transport: Make) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "detail"),
     [
-        ("X\r\nHost", "y", "header name 'X\\r\\nHost' is not a token"),
-        ("X Y", "z", "header name 'X Y' is not a token"),
-        ("X:", "z", "header name 'X:' is not a token"),
-        ("", "z", "header name '' is not a token"),
-        ("X\x00", "z", "header name 'X\\x00' is not a token"),
-        ("Ü", "z", "header name 'Ü' is not a token"),
+        ("X\r\nHost", "y", "header name 'X\\r\\nHost' is not letters and hyphens"),
+        ("X Y", "z", "header name 'X Y' is not letters and hyphens"),
+        ("X:", "z", "header name 'X:' is not letters and hyphens"),
+        ("Content_Length", "0", "header name 'Content_Length' is not letters and hyphens"),
+        ("X\t", "z", "header name 'X\\t' is not letters and hyphens"),
+        ("X\n", "z", "header name 'X\\n' is not letters and hyphens"),
+        ("", "z", "header name '' is not letters and hyphens"),
+        ("X\x00", "z", "header name 'X\\x00' is not letters and hyphens"),
+        ("Ü", "z", "header name 'Ü' is not letters and hyphens"),
         ("X", "a\r\nHost: evil", "header X holds other than printable ASCII"),
         ("X", "a\nb", "header X holds other than printable ASCII"),
         ("X", "a\x00", "header X holds other than printable ASCII"),
@@ -570,7 +637,7 @@ def test_the_environment_has_no_effect(
         receiving(answering(OK)) as plain,
         receiving(over_tls(answering(OK), authority.context("127.0.0.1"))) as tls,
     ):
-        sender = transport(verify=authority.bundle)
+        sender = transport()
         first = sender.send(post(f"http://127.0.0.1:{plain.port}/"))
         second = sender.send(post(f"https://127.0.0.1:{tls.port}/"))
     assert (first.status, second.status) == (200, 200)
@@ -585,7 +652,7 @@ def test_a_trusted_ca_of_the_environment_is_not_trusted(
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.setenv(name, authority.bundle)
     with receiving(over_tls(answering(OK), authority.context("127.0.0.1"))) as receiver:
-        outcome = transport().send(post(f"https://127.0.0.1:{receiver.port}/"))
+        outcome = transport(verify=True).send(post(f"https://127.0.0.1:{receiver.port}/"))
     assert outcome.reason is Reason.tls
 
 
@@ -662,7 +729,7 @@ def test_tls_is_kept_alive(authority: Authority, transport: Make) -> None:
     """Several requests to one host share one TLS connection."""
     behave = over_tls(answering(*[OK] * 5), authority.context("127.0.0.1"))
     with receiving(behave) as receiver:
-        sender = transport(verify=authority.bundle)
+        sender = transport()
         url = f"https://127.0.0.1:{receiver.port}/"
         assert [sender.send(post(url)).status for _ in range(5)] == [200] * 5
     assert receiver.connections == 1
@@ -674,7 +741,7 @@ def test_large_bodies_over_tls(authority: Authority, transport: Make) -> None:
     behave = over_tls(answering(answer), authority.context("127.0.0.1"))
     body = os.urandom(5_000_000)
     with receiving(behave) as receiver:
-        sender = transport(verify=authority.bundle)
+        sender = transport()
         outcome = sender.send(post(f"https://127.0.0.1:{receiver.port}/", 5, body=body))
     assert outcome.body == b"y" * 60000
     assert receiver.requests[0].endswith(body)
@@ -822,6 +889,98 @@ def test_closing_closes_idle_connections(transport: Make) -> None:
     assert receiver.connections == 2
 
 
+class Gate:
+    """Answers when it is told to, and sees how many of its connections end."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Semaphore(0)
+        self.ended = threading.Semaphore(0)
+        self.answer = threading.Event()
+
+    def __call__(self, receiver: Receiver, conn: socket.socket) -> None:
+        while receiver.read(conn):
+            self.arrived.release()
+            self.answer.wait(5)
+            receiver.send(conn, OK)
+        self.ended.release()
+
+    def send(self, sender: Transport, url: str, number: int) -> list[threading.Thread]:
+        """Start so many sends at once, and wait until all have arrived."""
+        threads = [
+            threading.Thread(target=sender.send, args=(post(url, 5),)) for _ in range(number)
+        ]
+        for thread in threads:
+            thread.start()
+        assert all(self.arrived.acquire(timeout=2) for _ in threads)
+        return threads
+
+
+def test_closing_while_in_use(transport: Make) -> None:
+    """A connection in use when the transport is closed ends with its exchange."""
+    gate = Gate()
+    with receiving(gate) as receiver:
+        sender = transport()
+        threads = gate.send(sender, f"http://127.0.0.1:{receiver.port}/", 2)
+        sender.close()
+        gate.answer.set()
+        for thread in threads:
+            thread.join()
+        assert gate.ended.acquire(timeout=2)
+        assert gate.ended.acquire(timeout=2)
+
+
+def test_kept_connections_are_bounded(monkeypatch: pytest.MonkeyPatch, transport: Make) -> None:
+    """Of all connections only so many are kept; the others end."""
+    monkeypatch.setattr("flask_webhooks.deliver.connections.KEEP_LIMIT", 2)
+    gate = Gate()
+    with receiving(gate) as receiver:
+        threads = gate.send(transport(), f"http://127.0.0.1:{receiver.port}/", 4)
+        gate.answer.set()
+        for thread in threads:
+            thread.join()
+        assert gate.ended.acquire(timeout=2)
+        assert gate.ended.acquire(timeout=2)
+        assert not gate.ended.acquire(timeout=0.1)
+
+
+def test_localhost_by_the_systems_resolver(transport: Make) -> None:
+    """Without a resolver of the caller's, the system's is asked, and each address is tried."""
+    with receiving(answering(OK)) as receiver:
+        outcome = transport().send(post(f"http://localhost:{receiver.port}/"))
+    assert outcome.status == 200
+
+
+def test_the_bundle_is_read_once(
+    monkeypatch: pytest.MonkeyPatch, authority: Authority, transport: Make
+) -> None:
+    """All TLS connections share one context: the CA bundle is read once, not for each."""
+    loaded: list[Any] = []
+    load = ssl.SSLContext.load_verify_locations
+
+    def counted(self: ssl.SSLContext, *args: Any, **options: Any) -> None:
+        loaded.append(options)
+        load(self, *args, **options)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
+    sender = transport()
+    context = authority.context("127.0.0.1")
+    for _ in range(3):
+        with receiving(over_tls(answering(OK), context)) as receiver:
+            assert sender.send(post(f"https://127.0.0.1:{receiver.port}/")).status == 200
+    assert loaded == [{"cafile": Path(authority.bundle)}]
+
+
+def test_verify_can_be_a_folder_or_off(
+    tmp_path: Path, authority: Authority, transport: Make
+) -> None:
+    """A folder holds certificates to trust, here none; False trusts any certificate."""
+    context = authority.context("other.localhost")
+    with receiving(over_tls(answering(OK), context)) as receiver:
+        outgoing = post(f"https://127.0.0.1:{receiver.port}/")
+        assert transport(verify=str(tmp_path)).send(outgoing).reason is Reason.tls
+        assert transport(verify=False).send(outgoing).status == 200
+
+
 def test_faults_of_ours_do_not_raise(transport: Make) -> None:
     """A fault on this side is an outcome that names the error's type and no value."""
 
@@ -872,3 +1031,338 @@ def test_an_outcome_shows_no_body() -> None:
     """The representation of an outcome does not hold the answer's body."""
     outcome = Outcome(reason=Reason.answered, status=200, body=b"s3cret", duration=0.1)
     assert "s3cret" not in repr(outcome)
+
+
+def test_an_outgoing_shows_no_headers_and_no_body() -> None:
+    """The representation of a request holds neither its signature nor its payload."""
+    outgoing = post("https://example.com/", body=b"s3cret", Authorization="s3cret")
+    assert "s3cret" not in repr(outgoing)
+
+
+class Packets:
+    """Stands in for a socket: gives an answer cut into packets, then the end."""
+
+    def __init__(self, data: bytes, cuts: list[int]) -> None:
+        edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+        self.packets = [data[a:b] for a, b in pairwise(edges) if b > a]
+
+    def setblocking(self, flag: bool) -> None:
+        pass
+
+    def send(self, data: memoryview) -> int:
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        return self.packets.pop(0) if self.packets else b""
+
+
+def read(data: bytes, cuts: list[int]) -> Any:
+    wire = Wire(cast(Any, Packets(data, cuts)), 0.0)
+    try:
+        with mock.patch("urllib3.util.wait.wait_for_socket", return_value=True):
+            message = Message(head=b"POST", limit=100)
+            answer = wire.exchange(message, Deadline(9, lambda: 0.0))
+    except Failure as failure:
+        return failure.reason
+    return answer.status, answer.headers, bytes(answer.body), answer.truncated, wire.reusable
+
+
+ANSWERS = st.sampled_from(
+    [
+        OK,
+        OK[:-1],
+        OK + b"surplus",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
+        b"HTTP/1.1 204 No\r\nX: y\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\nto the end",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 150\r\n\r\n" + b"x" * 150,
+        b"HTTP/1.1 2x0 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+    ]
+)
+
+
+@given(ANSWERS, st.lists(st.integers(0, 300), max_size=12))
+def test_packets_do_not_matter(data: bytes, cuts: list[int]) -> None:
+    """However an answer is cut into packets, the same is read."""
+    whole, pieces = read(data, []), read(data, cuts)
+    if data.endswith(b"surplus"):  # whether it came in time to be seen does matter
+        whole, pieces = whole[:-1], pieces[:-1]
+    assert pieces == whole
+
+
+@given(st.binary(max_size=300), st.booleans(), st.lists(st.integers(0, 300), max_size=4))
+def test_any_bytes_are_an_answer_or_a_failure(data: bytes, begun: bool, cuts: list[int]) -> None:
+    """Whatever a receiver sends is read as an answer or named a failure, never a bug."""
+    outcome = read((b"HTTP/1.1 200 OK\r\n" if begun else b"") + data, cuts)
+    assert isinstance(outcome, tuple) or outcome in (Reason.protocol, Reason.connect)
+
+
+class Stream:
+    """Stands in for a socket, as :mod:`http.client` reads one."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def makefile(self, mode: str) -> io.BytesIO:
+        return io.BytesIO(self.data)
+
+
+def read_by_http_client(data: bytes) -> tuple[int, bytes] | None:
+    """What the standard library reads of an answer; nothing if it finds none."""
+    response = http.client.HTTPResponse(cast(Any, Stream(data)), method="POST")
+    try:
+        response.begin()
+        return response.status, response.read()[:100]
+    except http.client.IncompleteRead as error:
+        return response.status, error.partial[:100]
+    except (http.client.HTTPException, ValueError):
+        return None
+
+
+def read_by_us(data: bytes) -> tuple[int, bytes] | None:
+    answer = read(data, [])
+    return (answer[0], answer[2]) if isinstance(answer, tuple) else None
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+SIZED = HEAD + b"Content-Length: 2\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (SIZED + b"\r\nok", (200, b"ok")),
+        (SIZED + b"\r\nokk", (200, b"ok")),
+        (SIZED + b"\r\no", (200, b"o")),
+        (HEAD + b"content-length:2\r\n\r\nok", (200, b"ok")),
+        (HEAD + b"Content-Length: 2 \r\n\r\nok", (200, b"ok")),
+        (HEAD + b"\r\nto the end", (200, b"to the end")),
+        (b"HTTP/1.0 200 OK\r\n\r\nto the end", (200, b"to the end")),
+        (b"HTTP/1.1 200\r\n\r\n", (200, b"")),
+        (b"HTTP/1.1 200 \r\n\r\nx", (200, b"x")),
+        (b"HTTP/1.1 200 \xff\r\n\r\nx", (200, b"x")),
+        (b"HTTP/1.1 204 No\r\n\r\nx", (204, b"")),
+        (b"HTTP/1.1 204 No\r\nContent-Length: 1\r\n\r\nx", (204, b"")),
+        (b"HTTP/1.1 205 No\r\nContent-Length: 1\r\n\r\nx", (205, b"x")),
+        (b"HTTP/1.1 304 No\r\nContent-Length: 1\r\n\r\n", (304, b"")),
+        (b"HTTP/1.1 600 X\r\n\r\nx", (600, b"x")),
+        (HEAD + b"X: \xff\r\n\r\nx", (200, b"x")),
+        (HEAD + b"X:\r\nX: \r\n\r\nx", (200, b"x")),
+        (CHUNKED + b"2\r\nok\r\n0\r\n\r\n", (200, b"ok")),
+        (CHUNKED + b"2;a=b\r\nok\r\n0\r\nT: x\r\n\r\n", (200, b"ok")),
+        (CHUNKED + b"00A\r\n0123456789\r\n0\r\n\r\n", (200, b"0123456789")),
+        (CHUNKED + b"1\r\no\r\n1\r\nk\r\n0\r\n\r\n", (200, b"ok")),
+        (CHUNKED + b"2\r\nok\r\n", (200, b"ok")),
+        (CHUNKED + b"2\r\nok\r\n0\r\n\r\nsurplus", (200, b"ok")),
+        (HEAD + b"transfer-encoding:Chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", (200, b"ok")),
+        (HEAD + b"Transfer-Encoding: xchunked\r\n\r\nok", (200, b"ok")),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + SIZED + b"\r\nok", (200, b"ok")),
+        (b"", None),
+        (b"<html>", None),
+        (b"HTTP/2 200 OK\r\n\r\n", None),
+        (b"HTTP/10.1 200 OK\r\n\r\n", None),
+        (b"http/1.1 200 OK\r\n\r\n", None),
+        (b"HTTP/1.1 99 X\r\n\r\n", None),
+        (b"HTTP/1.1 1000 X\r\n\r\n", None),
+        (b"HTTP/1.1 +20 X\r\n\r\n", None),
+        (b"HTTP/1.1 200OK\r\n\r\n", None),
+    ],
+    ids=repr,
+)
+def test_answers_are_read_as_the_standard_library_does(
+    data: bytes, expected: tuple[int, bytes] | None
+) -> None:
+    """An answer in the grammar, and what is none, is read as :mod:`http.client` reads it."""
+    assert read_by_us(data) == read_by_http_client(data) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        CHUNKED + b"2\nok\n0\n\n",
+        CHUNKED + b"+2\r\nok\r\n0\r\n\r\n",
+        CHUNKED + b"0x2\r\nok\r\n0\r\n\r\n",
+        CHUNKED + b"-2\r\nok\r\n0\r\n\r\n",
+        CHUNKED + b" 2\r\nok\r\n0\r\n\r\n",
+        CHUNKED + b"2_0\r\nok\r\n0\r\n\r\n",
+        CHUNKED + b"2\r\nokX\r\n0\r\n\r\n",
+        CHUNKED + b"\r\n2\r\nok\r\n0\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
+        SIZED + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        SIZED + b"Content-Length: 3\r\n\r\nok!",
+        HEAD + b"Content-Length: 2, 2\r\n\r\nok",
+        HEAD + b"Content-Length: +2\r\n\r\nok",
+        HEAD + b"Content-Length: 2_0\r\n\r\nok",
+        HEAD + b"Content-Length: -2\r\n\r\nok",
+        HEAD + b"Content-Length: 0x2\r\n\r\nok",
+        HEAD + b"Content-Length : 2\r\n\r\nok",
+        HEAD + b" Content-Length: 2\r\n\r\nok",
+        HEAD + b"X: a\r\n b\r\n\r\nx",
+        HEAD + b"X: a\rb\r\n\r\nx",
+        HEAD + b"X: a\x00b\r\n\r\nx",
+        HEAD + b"no colon\r\n\r\nx",
+        HEAD + b": v\r\n\r\nx",
+        SIZED.replace(b"\r", b"") + b"\nok",
+        HEAD[:-2],
+        HEAD,
+        b"HTTP/1.1  200 OK\r\n\r\n",
+        b"HTTP/1.1\t200 OK\r\n\r\n",
+        b"HTTP/1.1 0200 OK\r\n\r\n",
+        b"HTTP/1.1 200\r\r\n\r\n",
+        b" HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.9 200 OK\r\n\r\n",
+        b"HTTP/0.9 200 OK\r\n\r\n",
+        b"HTTP/1.1 101 Switching\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n",
+    ],
+    ids=repr,
+)
+def test_where_the_standard_library_is_lenient(data: bytes) -> None:
+    """What :mod:`http.client` guesses an answer in, against RFC 9112, is none to us."""
+    assert read_by_http_client(data) is not None
+    assert read_by_us(data) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "ours", "others"),
+    [
+        # RFC 9110, section 15.2: any 1xx is interim; http.client knows 100 alone.
+        (b"HTTP/1.1 103 Early\r\n\r\n" + SIZED + b"\r\nok", (200, b"ok"), (103, b"")),
+        # RFC 9112, section 2.2, lets a server skip empty lines; llhttp grants it to a client, too.
+        (b"\r\n" + SIZED + b"\r\nok", (200, b"ok"), None),
+        # RFC 9112, section 6.1: the last coding frames; http.client compares the whole value.
+        (
+            HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            (200, b"ok"),
+            (200, b"2\r\nok\r\n0\r\n\r\n"),
+        ),
+        # What came of a chunk that broke off is kept.
+        (CHUNKED + b"5\r\nok", (200, b"ok"), (200, b"")),
+    ],
+    ids=repr,
+)
+def test_where_ours_reads_more(
+    data: bytes, ours: tuple[int, bytes], others: tuple[int, bytes] | None
+) -> None:
+    """The few answers that we read and :mod:`http.client` does not are these."""
+    assert (read_by_us(data), read_by_http_client(data)) == (ours, others)
+
+
+FIELDS = [
+    b"Content-Length: 2\r\n",
+    b"Content-Length: 0\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Connection: close\r\n",
+    b"X: y\r\n",
+    b"",
+]
+BODIES = [b"", b"ok", b"ok" * 99, b"2\r\nok\r\n0\r\n\r\n", b"1;x\r\no\r\n0\r\nT: x\r\n\r\n"]
+STARTS = [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 500\r\n", b"HTTP/1.1 204 No\r\n"]
+
+
+@given(
+    st.sampled_from(STARTS),
+    st.lists(st.sampled_from(FIELDS), max_size=3),
+    st.sampled_from(BODIES),
+    st.lists(st.tuples(st.integers(0, 200), st.binary(max_size=2)), max_size=2),
+)
+def test_what_we_accept_the_standard_library_reads_alike(
+    start: bytes, fields: list[bytes], body: bytes, changes: list[tuple[int, bytes]]
+) -> None:
+    """However an answer is damaged: where we read a whole one, http.client reads the same."""
+    data = start + b"".join(fields) + b"\r\n" + body
+    for place, bytes_ in changes:
+        place %= len(data)
+        data = data[:place] + bytes_ + data[place + 1 :]
+    answer = read(data, [])
+    codings = re.search(rb"(?i)transfer-encoding:[^\r]*[^ a-z]", data)
+    if isinstance(answer, tuple) and not answer[3] and data[:1] not in b"\r\n" and not codings:
+        assert read_by_http_client(data) == (answer[0], answer[2])
+
+
+ANY_HTTP = UrlRules(allow_http=True, allowed_ports=(8080,))
+
+
+def written(url: str, *headers: tuple[str, str]) -> tuple[str, int, bytes] | None:
+    """What is dialled for a URL, and what is written there; nothing if it is refused."""
+    dialled: list[tuple[str, int]] = []
+
+    def connect(self: socket.socket, address: tuple[str, int]) -> None:
+        dialled.append(address[:2])
+
+    def wrote(self: socket.socket, data: memoryview) -> int:
+        lines.append(bytes(data))
+        return len(data)
+
+    lines: list[bytes] = []
+    sender = Transport(ANY_HTTP, verify=False, resolver=Resolver([PUBLIC]))
+    with (
+        mock.patch.object(socket.socket, "connect", connect),
+        mock.patch.object(socket.socket, "send", wrote),
+        mock.patch.object(socket.socket, "recv", lambda self, size: b""),
+        mock.patch("urllib3.util.wait.wait_for_socket", return_value=True),
+    ):
+        outgoing = Outgoing(method="POST", url=url, headers=headers, body=b"{}", timeout=5)
+        sender.send(outgoing)
+    assert len(dialled) <= 1
+    return (*dialled[0], b"".join(lines)) if dialled else None
+
+
+SIGNS = "a . / ? # @ : \\ % [ ] .. // é & = ; , ! ~ * ' ( ) $ + _ - | ^ ` { } < > \" A"
+PIECES = "%2f %2F %0d%0a %00 %40 :80 :443 example.com 127.0.0.1 8.8.8.8 ::1 [2606:4700::1111] xn--a"
+BLANKS = [" ", "\t", "\r\n", "\x00", "\x7f", "\u2028", "\u202e"]
+URL_PIECES = st.sampled_from([*SIGNS.split(" "), *PIECES.split(" "), *BLANKS])
+
+
+@given(st.lists(URL_PIECES, max_size=8).map("".join), st.booleans())
+def test_stored_dialled_and_written_are_the_same(text: str, whole: bool) -> None:
+    """A URL that is accepted stands in the request as it is stored, letter for letter."""
+    url = f"http://{text}" if whole else f"http://hooks.example.com/{text}"
+    found = written(url)
+    if found is None:
+        return
+    address, port, request = found
+    authority = re.split("[/?]", url[7:], maxsplit=1)[0]
+    rest = url[7 + len(authority) :]
+    target = rest if rest.startswith("/") else f"/{rest}"
+    host = authority.lower().removesuffix(":80")
+    literal = re.fullmatch(r"[0-9.]+|\[.*\]", host)
+    assert request.decode("ascii") == (
+        f"POST {target} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: identity\r\n"
+        "Accept: */*\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    assert (address, port) == (host.strip("[]") if literal else PUBLIC, 80)
+
+
+LOOSE = st.text(max_size=9) | st.text("aZ9-_: \r\n\t\0é", max_size=9)
+
+
+@given(LOOSE, LOOSE)
+def test_headers_are_one_line_each(name: str, value: str) -> None:
+    """Whatever a header's name and value are, they add one line, or nothing is sent."""
+    found = written("http://hooks.example.com/", (name, value))
+    if found is not None:
+        lines = found[2].partition(b"\r\n\r\n")[0].split(b"\r\n")
+        assert len(lines) == 5 + (name.lower() != "accept")
+        assert f"{name}: {value}".encode() in lines
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "8.8.8.8",
+        "[2606:4700::1111]",
+        "hooks.example.com",
+        "HOOKS.example.com",
+        "xn--bcher-kva.example",
+    ],
+)
+@pytest.mark.parametrize(("port", "shown"), [("", ""), (":80", ""), (":8080", ":8080")])
+def test_the_host_header_is_the_urls_authority(host: str, port: str, shown: str) -> None:
+    """The Host header is the URL's host in lower case, and its port unless it is the default."""
+    found = written(f"http://{host}{port}/")
+    assert found is not None
+    assert f"\r\nHost: {host.lower()}{shown}\r\n".encode() in found[2]

@@ -462,3 +462,13 @@ def test_no_number_is_a_host(number: int, form: str) -> None:
     """No IPv4 address written as one number passes, whatever its base."""
     with pytest.raises(RefusedURLError):
         check_url(f"https://{form.format(number)}/", STRICT)
+
+
+def test_opening_one_loopback_network_opens_localhost_whole() -> None:
+    """``localhost`` may resolve to 127.0.0.1 and ::1; opening the first is enough for the name."""
+    rules = UrlRules(
+        allow_http=True, allowed_ports=(8000,), allowed_networks=(ip_network("127.0.0.0/8"),)
+    )
+    destination = check_url("http://localhost:8000/hook", rules)
+
+    assert ip_network("::1/128") in networks_for(destination, rules)

@@ -25,10 +25,12 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     @group.command()
     @click.option("--output", "-o", type=click.File("w", encoding="utf-8"), default="-")
     @click.option("--indent", default=2, show_default=True, help="Spaces of indentation.")
+    @click.option("--asyncapi", is_flag=True, help="Print it as AsyncAPI 3.0.")
     @plain_errors
-    def spec(output: Any, indent: int) -> None:
+    def spec(output: Any, indent: int, asyncapi: bool) -> None:
         """Print the OpenAPI document."""
-        text = json.dumps(webhooks.document(), indent=indent or None, ensure_ascii=False)
+        document = state().asyncapi() if asyncapi else webhooks.document()
+        text = json.dumps(document, indent=indent or None, ensure_ascii=False)
         click.echo(text, file=output)
 
     @group.command("create-tables")

@@ -10,7 +10,8 @@ import click
 from flask.cli import AppGroup
 
 from ..exceptions import PayloadError
-from ..store.records import Delivery
+from ..rules.urls import shown
+from ..store.records import Delivery, Message
 from .door import Door, echo_table, jsonable, plain_errors, state, when
 
 
@@ -32,16 +33,9 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         payload = _given(data) if data is not None else state().example(webhook)
         message = state().emit(webhook, payload, as_json=True, key=key, tenant=tenant)
         click.echo(f"Stored {message.id}: {message.body.decode()}")
-        if later:
-            return
-        webhooks.run_until_idle()
-        found = webhooks.deliveries(message=message)
-        for delivery in reversed(found):
-            last = next(iter(webhooks.attempts(delivery)), None)
-            answer = f"{last.status_code or last.outcome} {last.detail}".strip() if last else ""
-            click.echo(f"{delivery.status:<10} {delivery.url}  {answer}".rstrip())
-        if not found:
-            click.echo(f"Nobody has subscribed to {name} yet: flask webhooks subscribe URL {name}")
+        if not later:
+            webhooks.run_until_idle()
+            _show(webhooks, message)
 
     @group.command()
     @click.option("--message", help="Only those of this message.")
@@ -78,6 +72,18 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         click.echo("Stopped. What was not delivered stays stored.")
 
 
+def _show(webhooks: Door, message: Message) -> None:
+    """What came of a message, one line for each subscription."""
+    found = webhooks.deliveries(message=message)
+    for delivery in reversed(found):
+        last = next(iter(webhooks.attempts(delivery)), None)
+        answer = f"{last.status_code or last.outcome} {last.detail}".strip() if last else ""
+        click.echo(f"{delivery.status:<10} {shown(delivery.url)}  {answer}".rstrip())
+    if not found:
+        name = message.name
+        click.echo(f"Nobody has subscribed to {name} yet: flask webhooks subscribe URL {name}")
+
+
 def _given(data: str) -> Any:
     try:
         return json.loads(data)
@@ -90,5 +96,5 @@ def _row(delivery: Delivery) -> tuple[str, ...]:
     told = f"due {when(delivery.due_at)}" if due else (delivery.reason or "")
     return (
         str(delivery.id), delivery.status, f"{delivery.attempts}x", delivery.name,
-        delivery.message_id, told, delivery.url,
+        delivery.message_id, told, shown(delivery.url),
     )  # fmt: skip

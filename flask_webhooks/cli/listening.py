@@ -1,4 +1,4 @@
-"""The command ``listen``: a local receiver that verifies every delivery and prints a line for it."""
+"""The command ``listen``: a local receiver that verifies each delivery and prints a line for it."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     ) -> None:
         """Receive the named webhooks (all, when none is named) on this machine.
 
-        It subscribes itself, verifies what comes, prints one line for each delivery, and deletes its
-        subscription when it ends. Callbacks reach it when a client gives its URL.
+        It subscribes itself, verifies what comes, prints one line for each delivery, and deletes
+        its subscription when it ends. Callbacks reach it when a client gives its URL.
         """
         wanted = names or tuple(webhook.name for webhook in webhooks)
         keys = [key.public for key in state().keyring.signing_keys]
@@ -68,7 +68,7 @@ class _Receiver:
         request, started = Request(environ), time.perf_counter()
         body = request.get_data()
         try:
-            verify(body, dict(request.headers), self.secrets)
+            verify(body, request.headers, self.secrets)
             status, verdict = self._answer, "verified"
         except VerificationError as error:
             status, verdict = 400, f"REFUSED: {error}"

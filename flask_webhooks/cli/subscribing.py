@@ -7,6 +7,7 @@ import json
 import click
 from flask.cli import AppGroup
 
+from ..rules.urls import shown
 from .door import Door, echo_table, jsonable, plain_errors, when
 
 
@@ -28,6 +29,13 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         click.echo(f"Secret        {made.secret}")
         click.echo("The receiver verifies with this secret. It can't be shown again.")
 
+    @group.command("tenant-secret")
+    @click.argument("tenant")
+    @plain_errors
+    def tenant_secret(tenant: str) -> None:
+        """Show the secret that verifies what goes to the URLs that TENANT's calls gave."""
+        click.echo(webhooks.tenant_secret(tenant))
+
     @group.command()
     @click.option("--name", help="Only those that want this webhook.")
     @click.option("--key", help="Only those with this key.")
@@ -42,7 +50,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
                 click.echo(json.dumps(jsonable(one)))
             return
         rows = [
-            (s.id, s.status, when(s.created_at), ",".join(s.names), s.key or "-", s.url)
+            (s.id, s.status, when(s.created_at), ",".join(s.names), s.key or "-", shown(s.url))
             for s in found
         ]
         echo_table(rows, "No subscriptions. Make one: flask webhooks subscribe URL NAME...")

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import httptools
-from urllib3.util import Timeout, wait
+from urllib3.util import wait
 
-from flask_webhooks.deliver.outcome import Reason
+from .deadline import Deadline
+from .outcome import Failure, Reason, explained
 
 #: Most bytes of an answer before its body: status lines, headers and interim answers.
 HEAD_LIMIT = 65536
+#: Most header fields of an answer.
+FIELD_LIMIT = 256
 #: Most interim (1xx) answers before the final one.
 INTERIM_LIMIT = 16
 
@@ -28,40 +30,22 @@ _CHUNK = 16384
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Failure(Exception):
-    """An attempt came to nothing. Not an ``OSError``, which requests would wrap."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
 class Stale(Exception):
     """A kept-alive connection turned out to be closed before any byte of an answer."""
 
 
-class Deadline(Timeout):
-    """The total time of one attempt. A ``Timeout`` only so that requests hands it through.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """The bytes of a request, and what to take of its answer.
 
-    :ivar phase: what is being done, for the message when time is up.
+    :param limit: most bytes kept of the answer's body; there it counts as received.
+    :param bodiless: the answer has no body, whatever its headers say (``HEAD``, ``CONNECT``).
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
-        self.clock = clock
-        self.phase = "starting"
-        self._seconds = seconds
-        self._end = clock() + seconds
-
-    def remaining(self) -> float:
-        """Give the seconds left: more than 0, or it raises :class:`Failure`."""
-        left = self._end - self.clock()
-        if left <= 0:
-            raise self.passed()
-        return left
-
-    def passed(self) -> Failure:
-        return Failure(Reason.timeout, f"{self._seconds:g} s were over while {self.phase}")
+    head: bytes
+    body: bytes = b""
+    limit: int = 0
+    bodiless: bool = False
 
 
 @dataclass(slots=True)
@@ -76,7 +60,10 @@ class Answer:
 
 
 class _Reader:
-    """What llhttp calls while it reads: fills an answer, counts, and stops at the bounds."""
+    """What llhttp calls while it reads: fills an answer, counts, and stops at the bounds.
+
+    :ivar spoilt: more arrived than the answer, or less went out than the request.
+    """
 
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
@@ -84,16 +71,18 @@ class _Reader:
 
     def reset(self) -> None:
         self.answer = Answer()
-        self.head_done = self.done = self.surplus = self.keep_alive = self.framed = False
+        self.head_done = self.done = self.spoilt = self.keep_alive = self.framed = False
         self.interim = 0
 
     def on_message_begin(self) -> None:
-        self.surplus = self.done
+        self.spoilt = self.done
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.head_done:  # trailers
             return
         self.answer.headers.append((name, value))
+        if len(self.answer.headers) > FIELD_LIMIT:
+            raise Failure(Reason.protocol, f"the answer has more than {FIELD_LIMIT} header fields")
         if name.lower() in (b"content-length", b"transfer-encoding"):
             self.framed = True
 
@@ -127,11 +116,24 @@ class _Reader:
             self.done = True
             self.keep_alive = self.parser.should_keep_alive()
 
+    def feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            if isinstance(error.__context__, Failure):
+                raise error.__context__ from None
+            raise
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.spoilt = True
+            if not self.done:
+                raise Failure(Reason.protocol, f"the answer is not HTTP/1: {error}") from None
+
 
 class Wire:
     """A connected socket and what has to be remembered about it between exchanges.
 
-    :ivar idle_since: when the last exchange ended, by the deadline's clock.
+    :ivar born: when it was opened, by the deadline's clock.
+    :ivar idle_since: when the last exchange ended.
     :ivar reusable: the last answer was read to its end and the peer keeps the connection open.
     """
 
@@ -146,73 +148,70 @@ class Wire:
         """Tell whether an idle connection is still open: nothing has arrived, no end either."""
         return not wait.wait_for_socket(self._sock, read=True, timeout=0.0)
 
-    def exchange(self, message: bytes, deadline: Deadline, limit: int, bodiless: bool) -> Answer:
+    def close(self) -> None:
+        self._sock.close()
+
+    def exchange(self, message: Message, deadline: Deadline) -> Answer:
         """Send a request and read its answer.
 
-        :param limit: most bytes kept of the body; there the answer counts as received.
-        :param bodiless: the answer has no body, whatever its headers say (``HEAD``).
         :raises Failure: no whole answer head came, or what came is not HTTP/1.
         :raises Stale: a used connection was closed before any byte of an answer.
         """
         reader = self._reader
         reader.reset()
         self.reusable = False
+        # A copy makes one packet of a small request; of a large one it would cost memory.
+        head, body = message.head, message.body
+        parts = [head + body] if len(body) < _CHUNK else [head, body]
+        unsent = [memoryview(part) for part in parts]
         try:
-            unsent = self._push(memoryview(message))
-            self._receive(unsent, deadline, limit, bodiless)
+            self._push(unsent)
+            self._receive(unsent, deadline, message)
         except Failure as failure:
-            self._salvage(failure)
-        answer = reader.answer
+            # An answer whose head was complete is kept: the receiver has said what it thinks.
+            if not reader.head_done or failure.reason is Reason.protocol:
+                raise
+            reader.answer.truncated = True
+            reader.answer.detail = failure.detail
         self.used = True
-        self.reusable = reader.done and reader.keep_alive and not (reader.surplus or bodiless)
+        kept = reader.done and reader.keep_alive
+        self.reusable = kept and not (reader.spoilt or message.bodiless or unsent)
         self.idle_since = deadline.clock()
-        return answer
+        return reader.answer
 
-    def _salvage(self, failure: Failure) -> None:
-        """Keep an answer whose head was complete: the receiver has said what it thinks."""
-        if not self._reader.head_done or failure.reason is Reason.protocol:
-            raise failure
-        self._reader.answer.truncated = True
-        self._reader.answer.detail = failure.detail
-
-    def _receive(
-        self, unsent: memoryview | None, deadline: Deadline, limit: int, bodiless: bool
-    ) -> None:
+    def _receive(self, unsent: list[memoryview], deadline: Deadline, message: Message) -> None:
         reader = self._reader
         received = 0
-        while not (reader.done or (bodiless and reader.head_done)):
-            if unsent is None:
-                self._wait(deadline, "reading the answer" if received else "waiting for an answer")
-            else:
-                self._wait(deadline, "sending the request", write=True)
-                unsent = self._push(unsent)
+        while not (reader.done or (message.bodiless and reader.head_done)):
+            self._wait(bool(unsent), received, deadline)
+            self._push(unsent)
             data = self._pull(received)
             if data is None:
                 continue
             if not data:
                 return self._ended(received)
             received += len(data)
-            self._feed(data)
-            if self._is_over(received, limit):
-                return None
-        if unsent is not None:
-            reader.keep_alive = False
+            reader.feed(data)
+            self._bound(received, message.limit)
 
-    def _wait(self, deadline: Deadline, phase: str, write: bool = False) -> None:
-        deadline.phase = phase
+    def _wait(self, sending: bool, received: int, deadline: Deadline) -> None:
+        answering = "reading the answer" if received else "waiting for an answer"
+        deadline.phase = "sending the request" if sending else answering
         left = deadline.remaining()
-        if not wait.wait_for_socket(self._sock, read=True, write=write, timeout=left):
+        if not wait.wait_for_socket(self._sock, read=True, write=sending, timeout=left):
             raise deadline.passed()
 
-    def _push(self, unsent: memoryview) -> memoryview | None:
-        """Send what the socket takes now; ``None`` when nothing is left to send."""
+    def _push(self, unsent: list[memoryview]) -> None:
+        """Send what the socket takes now, and take it off the list."""
         try:
-            sent = self._sock.send(unsent)
+            while unsent:
+                sent = self._sock.send(unsent[0])
+                unsent[:1] = [unsent[0][sent:]] if sent < len(unsent[0]) else []
         except _NOT_NOW:
-            return unsent
+            pass
         except OSError:  # what the peer said before it stopped reading is worth more
-            return None
-        return unsent[sent:] if sent < len(unsent) else None
+            unsent.clear()
+            self._reader.spoilt = True
 
     def _pull(self, received: int) -> bytes | None:
         """Read what is there; ``None`` when nothing is, empty at the end."""
@@ -226,33 +225,16 @@ class Wire:
             reason = Reason.tls if isinstance(error, ssl.SSLError) else Reason.connect
             raise Failure(reason, f"the connection broke: {explained(error)}") from None
 
-    def _feed(self, data: bytes) -> None:
-        reader = self._reader
-        try:
-            reader.parser.feed_data(data)
-        except httptools.HttpParserCallbackError as error:
-            if isinstance(error.__context__, Failure):
-                raise error.__context__ from None
-            raise
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            reader.surplus = True
-            if not reader.done:
-                raise Failure(Reason.protocol, f"the answer is not HTTP/1: {error}") from None
-
-    def _is_over(self, received: int, limit: int) -> bool:
+    def _bound(self, received: int, limit: int) -> None:
         """Stop at the bounds; framing counts as much as what it frames."""
         reader = self._reader
-        if not reader.head_done:
-            if received > HEAD_LIMIT:
-                wrong = f"the answer's head is larger than {HEAD_LIMIT} bytes"
-                raise Failure(Reason.protocol, wrong)
-            return False
-        if len(reader.answer.body) <= limit and received <= HEAD_LIMIT + limit:
-            return False
-        del reader.answer.body[limit:]
-        reader.answer.truncated = True
-        reader.done = reader.keep_alive = False
-        return True
+        if not reader.head_done and received > HEAD_LIMIT:
+            wrong = f"the answer's head is larger than {HEAD_LIMIT} bytes"
+            raise Failure(Reason.protocol, wrong)
+        if len(reader.answer.body) > limit or received > HEAD_LIMIT + limit:
+            del reader.answer.body[limit:]
+            reader.answer.truncated = reader.done = True
+            reader.keep_alive = False
 
     def _ended(self, received: int) -> None:
         reader = self._reader
@@ -261,9 +243,3 @@ class Wire:
         if not reader.head_done:
             raise Failure(Reason.connect, "the peer closed the connection before an answer")
         reader.answer.truncated = reader.framed
-
-
-def explained(error: OSError) -> str:
-    """Word a system's or TLS error in one line, without what a peer could have written."""
-    text = getattr(error, "verify_message", "") or getattr(error, "reason", "") or error.strerror
-    return str(text or type(error).__name__)

@@ -1,4 +1,4 @@
-"""What came of one attempt: the values that pass from the transport to retry policy and store."""
+"""Says what came of one attempt: what passes from the transport to retry policy and store."""
 
 from __future__ import annotations
 
@@ -47,3 +47,18 @@ class Outcome:
     truncated: bool = False
     detail: str = ""
     duration: float
+
+
+class Failure(Exception):
+    """An attempt came to nothing. Not an ``OSError``, which requests would wrap."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def explained(error: OSError) -> str:
+    """Word a system's or TLS error in one line, without what a peer could have written."""
+    text = getattr(error, "verify_message", "") or getattr(error, "reason", "") or error.strerror
+    return str(text or type(error).__name__)

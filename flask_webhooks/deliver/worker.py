@@ -6,11 +6,12 @@ happened is told to a callable.
 
 from __future__ import annotations
 
+import functools
 import logging
-import queue as queues
+import random
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
@@ -19,7 +20,7 @@ from typing import TypeVar
 from ..exceptions import SecretError
 from ..rules import retry, signing
 from ..rules.sealing import KeyRing
-from ..store import outbox, queue
+from ..store import outbox, queue, settling
 from ..store.database import Database
 from ..store.records import (
     Attempt,
@@ -29,6 +30,7 @@ from ..store.records import (
     microseconds,
     moment,
 )
+from .buffer import Buffer
 from .outcome import Outcome, Reason
 from .transport import Outgoing, Transport
 
@@ -36,16 +38,39 @@ logger = logging.getLogger("flask_webhooks.worker")
 
 #: Seconds between two looks at the database when nothing wakes the worker.
 POLL = 0.5
-#: Seconds that a lease lasts longer than the total deadline of an attempt.
+#: Seconds that a lease lasts longer than the total deadline of an attempt, at most.
 LEASE_MARGIN = 15.0
+#: Seconds of a lease that are kept for writing the outcome; later no attempt begins.
+TO_SETTLE = 1.0
 #: Seconds after which a delivery whose secret could not be opened is looked at again.
 PARKED = 60.0
 #: Bytes of an answer that are kept for people to look at.
 EXCERPT = 4096
 
-_FAN_OUT_BATCH = 100
+_FAN_OUT_BATCH = 200
+
+# While a key ring is rotated its newest key and the one before sign; each costs time at both ends.
+_LIVE_KEYS = 2
+
+#: Deliveries leased by one worker at most, and outcomes written at once at least under load.
+_MOST_HELD = 512
+_SETTLE_BATCH = 128
+#: Seconds that an outcome waits for company before it is written.
+_SETTLE_EVERY = 0.02
+_FEWEST_THREADS = 1
+#: Shares of one processor: below the first more threads help, above the second fewer do.
+_SPARE, _BUSY = 0.5, 0.75
 
 T = TypeVar("T")
+
+
+def lease_for(timeout: float) -> float:
+    """Seconds that a delivery is leased for: the total deadline of an attempt, and a margin.
+
+    The margin lets a delivery wait for a thread, its outcome be written, and the clocks of two
+    machines differ.
+    """
+    return timeout + min(LEASE_MARGIN, TO_SETTLE + 2 * timeout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +108,13 @@ class Worker:
         disable_after: float,
         lease: float,
         clock: Callable[[], float] = time.time,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._database = database
         self._keyring = keyring
         self._transport = transport
         self._policy_of = policy_of
+        self._policies: dict[str, Policy] = {}
         self._tell = tell
         self._user_agent = user_agent
         self._threads = threads
@@ -95,10 +122,19 @@ class Worker:
         self._disable_after = microseconds(disable_after)
         self._lease = microseconds(lease)
         self._clock = clock
-        self._todo: queues.SimpleQueue[Claimed | None] = queues.SimpleQueue()
-        self._done: queues.SimpleQueue[Settlement] = queues.SimpleQueue()
-        self._in_flight: Counter[str] = Counter()
-        self._senders: list[threading.Thread] = []
+        self._uniform = uniform
+        self._keys = functools.lru_cache(1024)(self._open_keys)
+        self._buffer = Buffer(per_subscription, threads)
+        self._done: deque[Settlement] = deque()
+        self._returned: deque[Claimed] = deque()
+        #: What ended since the last claim, by subscription: as much as that may be leased ahead.
+        self._ended: Counter[str] = Counter()
+        self._width = min(_FEWEST_THREADS, threads)
+        self._measured = (time.monotonic(), time.process_time())
+        self._senders = 0
+        self._next_due: int | None = None
+        self._database_away = False
+        self._running = False
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._stepping = threading.Lock()
@@ -108,23 +144,21 @@ class Worker:
         self._wake.set()
 
     def stop(self) -> None:
-        """Let :meth:`run` end: no new claims, what is under way is settled. Safe in a signal handler."""
+        """Let :meth:`run` end: no new claims, what is under way is settled. Signal handlers may."""
         self._stopping.set()
         self._wake.set()
 
     def run(self, grace: float = 30.0) -> None:
-        """Deliver until :meth:`stop`; then settle what is under way, for ``grace`` seconds at most."""
-        while not self._stopping.is_set():
-            self._wake.clear()
-            try:
-                busy = self.step()
-            except Exception:
-                # The database may be away for a while; the rows stay, and so does the worker.
-                logger.exception("The worker could not reach its database; it will try again.")
-                busy = False
-            if not busy and not self._stopping.is_set():
-                self._wake.wait(self._pause())
-        self._drain(time.monotonic() + grace)
+        """Deliver until :meth:`stop`; then settle what is under way within ``grace`` seconds."""
+        self._running = True
+        try:
+            while not self._stopping.is_set():
+                self._wake.clear()
+                if not self._step_if_possible():
+                    self._rest()
+            self._drain(time.monotonic() + grace)
+        finally:
+            self._running = False
 
     def run_until_idle(self) -> None:
         """Deliver, in this call, all that is due now."""
@@ -132,136 +166,234 @@ class Worker:
             self._wake.clear()
             if self.step():
                 continue
-            if not self._in_flight.total():
+            if self._is_idle():
                 break
-            self._wake.wait(POLL)
-        self._dismiss()
+            self._wake.wait(_SETTLE_EVERY)
+        if not self._running:
+            with self._stepping:
+                self._employ(0)
+            self._transport.close()
 
     def step(self) -> bool:
-        """Settle what has ended, fan out, claim and hand out; whether there was anything to do."""
+        """Write what has ended, fan out, claim and hand out; whether there was anything to do."""
         with self._stepping:
-            settled = self._settle()
-            if self._stopping.is_set() or not self._anything_due():
-                return settled
-            return bool(settled | (self._fan_out() > 0) | (self._claim() > 0))
+            self._write_returned()
+            ended, disabled = self._write_ended()
+            busy = bool(ended)
+            if not self._stopping.is_set():
+                self._adapt()
+                busy |= self._take_on()
+        for one in ended:
+            try:
+                self._tell(one, disabled.pop(one.claimed.subscription_id, None))
+            except Exception:
+                logger.exception("Nobody was told of delivery %s.", one.claimed.delivery_id)
+        return busy
+
+    def _step_if_possible(self) -> bool:
+        try:
+            busy = self.step()
+        except Exception:
+            # The database may be away for a while; the rows stay, and so does the worker.
+            if not self._database_away:
+                logger.exception("The worker could not reach its database; it tries again.")
+            self._database_away = True
+            self._stopping.wait(POLL)
+            return True
+        if self._database_away:
+            logger.warning("The worker reaches its database again.")
+        self._database_away = False
+        return busy
+
+    def _is_idle(self) -> bool:
+        return not (self._buffer.held or self._done or self._returned)
+
+    def _rest(self) -> None:
+        """Wait to be woken, for the next delivery to come due, or for outcomes to write."""
+        until = time.monotonic() + self._pause()
+        while (left := until - time.monotonic()) > 0:
+            if self._wake.wait(min(left, _SETTLE_EVERY) if self._buffer.held else left):
+                return
+            stuck = self._buffer.waiting and self._width < self._threads
+            if self._done or self._returned or stuck:
+                return
+
+    def _pause(self) -> float:
+        """Seconds until the next look: the poll interval, or until something comes due sooner."""
+        if self._next_due is None:
+            return POLL
+        return min(POLL, max(self._next_due - self._now(), 0) / 1e6)
 
     def _now(self) -> int:
         return microseconds(self._clock())
 
-    def _anything_due(self) -> bool:
-        waiting, due = self._database.read(
-            lambda c: (
-                outbox.any_waiting(c, self._database.tables),
-                queue.next_due(c, self._database.tables),
+    # Write back
+
+    def _write_ended(self) -> tuple[list[Settlement], dict[str, str]]:
+        """Write the outcomes; those that were written, and why subscriptions were disabled."""
+        ended = _drained(self._done)
+        if not ended:
+            return [], {}
+        try:
+            result = self._database.write(
+                lambda c: settling.settle(
+                    c,
+                    self._database.tables,
+                    ended,
+                    now=self._now(),
+                    disable_after=self._disable_after,
+                )
             )
+        except BaseException:
+            # An outcome that isn't written is a duplicate later: keep it.
+            self._done.extendleft(reversed(ended))
+            raise
+        self._ended.update(one.claimed.subscription_id for one in ended)
+        return result
+
+    def _write_returned(self) -> None:
+        returned = _drained(self._returned)
+        if not returned:
+            return
+        try:
+            self._database.write(
+                lambda c: queue.hand_back(c, self._database.tables, returned, self._now())
+            )
+        except BaseException:
+            self._returned.extendleft(returned)
+            raise
+
+    # Take on
+
+    def _take_on(self) -> bool:
+        """Fan out and claim, if a look shows that there is anything to; whether there was."""
+        most = min(_MOST_HELD, self._threads + 2 * self._ended.total()) - self._buffer.occupied
+        tables = self._database.tables
+        seen = self._database.read(
+            lambda c: queue.look(c, tables, now=self._now(), limit=most, room=self._room)
         )
-        self._next_due = due
-        return waiting or (due is not None and due <= self._now())
+        self._next_due = seen.next_due
+        done = self._fan_out() if seen.waiting else 0
+        claimed = self._claim(most) if most > 0 and (seen.due or done) else 0
+        return done + claimed > 0
 
-    def _pause(self) -> float:
-        """Seconds until the next look: the poll interval, or less when something comes due sooner."""
-        if self._next_due is None or self._next_due <= self._now():
-            return POLL
-        return min(POLL, (self._next_due - self._now()) / 1e6)
-
-    _next_due: int | None = None
+    def _room(self, subscription_id: str) -> int:
+        """How much more of a subscription to lease: the faster it is, the more ahead."""
+        return self._buffer.room(subscription_id, beyond=2 * self._ended[subscription_id])
 
     def _fan_out(self) -> int:
-        now = self._now()
         return self._database.write(
             lambda c: outbox.fan_out(
-                c, self._database.tables, now=now, first_due=self._first_due, limit=_FAN_OUT_BATCH
-            )
-        )
-
-    def _first_due(self, name: str, sent: int) -> int:
-        return sent + microseconds(self._policy_of(name).schedule[0])
-
-    def _claim(self) -> int:
-        room = self._threads - self._in_flight.total()
-        if room <= 0:
-            return 0
-        claimed = self._database.write(
-            lambda c: queue.claim(
                 c,
                 self._database.tables,
-                token=token_hex(16),
                 now=self._now(),
-                lease=self._lease,
-                limit=room,
-                per_subscription=self._per_subscription,
-                in_flight=self._in_flight,
+                first_delay=lambda name: microseconds(self._policy(name).schedule[0]),
+                limit=_FAN_OUT_BATCH,
             )
         )
-        self._in_flight.update(one.subscription_id for one in claimed)
-        self._staff(len(claimed))
-        for one in claimed:
-            self._todo.put(one)
-        return len(claimed)
 
-    def _staff(self, wanted: int) -> None:
-        """Have a thread for each delivery under way, up to the limit; threads stay for the next ones."""
-        needed = min(self._threads, max(wanted, self._in_flight.total()))
-        while len(self._senders) < needed:
-            name = f"webhooks-sender-{len(self._senders)}"
-            thread = threading.Thread(target=self._send_all, name=name, daemon=True)
-            self._senders.append(thread)
-            thread.start()
+    def _claim(self, limit: int) -> int:
+        claimed, poisoned = queue.claim(
+            self._database,
+            token=token_hex(16),
+            now=self._now(),
+            lease=self._lease,
+            limit=limit,
+            room=self._room,
+        )
+        if poisoned:
+            logger.error("Set aside, as each was begun and never ended: deliveries %s.", poisoned)
+        self._ended.clear()
+        self._policies.clear()
+        self._buffer.add(claimed)
+        self._employ(min(self._width, self._buffer.held))
+        return len(claimed) + len(poisoned)
+
+    def _adapt(self) -> None:
+        """More threads while they wait for receivers, fewer while they wait for the processor."""
+        now, used = time.monotonic(), time.process_time()
+        passed = now - self._measured[0]
+        if passed < _SETTLE_EVERY:
+            return
+        share = (used - self._measured[1]) / passed
+        self._measured = (now, used)
+        if share > _BUSY:
+            self._width = max(self._width // 2, min(_FEWEST_THREADS, self._threads))
+        elif share < _SPARE and self._buffer.waiting:
+            self._width = min(self._width * 2, self._threads)
+        if self._senders > self._width or self._buffer.waiting:
+            self._employ(self._width)
+
+    def _employ(self, senders: int) -> None:
+        """Have so many sender threads; those that are too many end when they are done."""
+        self._buffer.dismiss(max(self._senders - senders, 0))
+        for _ in range(senders - self._senders):
+            threading.Thread(target=self._send_all, name="webhooks-sender", daemon=True).start()
+        self._senders = senders
+
+    # Send: on the sender threads
 
     def _send_all(self) -> None:
-        while (claimed := self._todo.get()) is not None:
-            self._done.put(self._process(claimed))
-            self._wake.set()
+        while (claimed := self._buffer.take()) is not None:
+            answered = True
+            try:
+                answered = self._process(claimed)
+            except BaseException:
+                # Nothing is known of it: its lease ends, and if that goes on it is set aside.
+                logger.exception("Delivery %s could not be judged.", claimed.delivery_id)
+            self._buffer.finish(claimed, answered)
+            if not self._buffer.waiting or len(self._done) >= _SETTLE_BATCH:
+                self._wake.set()
 
-    def _process(self, claimed: Claimed) -> Settlement:
-        try:
-            return self._settlement(claimed)
-        except Exception:
-            logger.exception("Delivery %s could not be attempted.", claimed.delivery_id)
-            broken = Outcome(
-                reason=Reason.internal, detail="An error in the sender; see its log.", duration=0.0
-            )
-            return self._judge(claimed, broken, self._clock())
-
-    def _settlement(self, claimed: Claimed) -> Settlement:
+    def _process(self, claimed: Claimed) -> bool:
+        """Attempt a delivery and leave its outcome; whether its receiver answered."""
         started = self._clock()
-        policy = self._policy_of(claimed.name)
+        policy = self._policy(claimed.name)
+        left = claimed.until - microseconds(started)
+        if left < min(microseconds(policy.timeout + TO_SETTLE), 0.9 * self._lease):
+            self._returned.append(claimed)  # it waited here too long for an attempt
+            return True
         try:
             headers = self._headers(claimed, int(started))
         except SecretError as error:
-            # Never unsigned, and never given up for what is the operator's to mend.
-            logger.error("Delivery %s is parked: %s", claimed.delivery_id, error)
-            return Settlement(
-                claimed=claimed,
-                attempt=None,
-                status=DeliveryStatus.PENDING,
-                reason="secret-unavailable",
-                due_at=microseconds(started + PARKED),
-            )
-        outcome = self._transport.send(
-            Outgoing(
-                method=policy.method,
-                url=claimed.url,
-                headers=headers,
-                body=claimed.body,
-                timeout=policy.timeout,
-            )
+            self._done.append(_parked(claimed, error, started))
+            return True
+        except Exception as error:
+            outcome = _broken(claimed, error)
+        else:
+            outcome = self._attempt(claimed, policy, headers)
+        self._done.append(self._judge(claimed, policy, outcome, started))
+        return outcome.reason in (Reason.answered, Reason.internal)
+
+    def _attempt(
+        self, claimed: Claimed, policy: Policy, headers: tuple[tuple[str, str], ...]
+    ) -> Outcome:
+        outgoing = Outgoing(
+            method=policy.method,
+            url=claimed.url,
+            headers=headers,
+            body=claimed.body,
+            timeout=policy.timeout,
         )
-        return self._judge(claimed, outcome, started)
+        try:
+            return self._transport.send(outgoing)
+        except Exception as error:
+            return _broken(claimed, error)
+
+    def _policy(self, name: str) -> Policy:
+        """The policy of a webhook, asked for once in each round: a declaration may still come."""
+        policy = self._policies.get(name)
+        if policy is None:
+            policy = self._policies[name] = self._policy_of(name)
+        return policy
 
     def _headers(self, claimed: Claimed, timestamp: int) -> tuple[tuple[str, str], ...]:
-        keyring = self._keyring()
-        secrets = []
-        if claimed.sealed_secret is not None:
-            secrets.append(
-                keyring.open(
-                    claimed.sealed_secret,
-                    tenant=claimed.tenant,
-                    subscription=claimed.subscription_id,
-                )
-            )
-        # Who was captured never saw a secret of ours: the published public key serves it.
-        keys = keyring.signing_keys[:2] if claimed.callback or not secrets else ()
+        secrets, keys = self._keys(
+            claimed.sealed_secret,
+            claimed.tenant,
+            claimed.subscription_id,
+            claimed.callback is not None,
+        )
         signed = signing.headers(
             claimed.message_id, timestamp, claimed.body, secrets=secrets, signing_keys=keys
         )
@@ -271,21 +403,37 @@ class Worker:
             *signed,
         )
 
-    def _judge(self, claimed: Claimed, outcome: Outcome, started: float) -> Settlement:
+    def _open_keys(
+        self, sealed: bytes | None, tenant: str | None, subscription: str, captured: bool
+    ) -> tuple[tuple[str, ...], tuple[signing.SigningKey, ...]]:
+        """The secrets and the signing keys that sign for a subscription."""
+        keyring = self._keyring()
+        secrets: list[str] = []
+        if sealed is not None:
+            secrets.append(keyring.open(sealed, tenant=tenant, subscription=subscription))
+        if captured and tenant is not None:
+            secrets.extend(keyring.tenant_secrets(tenant)[:_LIVE_KEYS])
+        # Who was captured never saw a secret of ours: the published public key serves it.
+        keys = keyring.signing_keys[:_LIVE_KEYS] if captured or not secrets else ()
+        return tuple(secrets), tuple(keys)
+
+    def _judge(
+        self, claimed: Claimed, policy: Policy, outcome: Outcome, started: float
+    ) -> Settlement:
         """From an outcome to what is written about it."""
-        policy = self._policy_of(claimed.name)
         accepted = outcome.status is not None and retry.accepts(policy.answers, outcome.status)
         reason = _reason(outcome, accepted)
-        asked = {name.lower(): value for name, value in outcome.headers}.get("retry-after")
+        now = self._clock()
         decision = retry.decide(
             accepted=accepted,
             reason=reason,
             status=outcome.status,
             attempts=claimed.position,
             schedule=policy.schedule,
-            retry_after=retry.parse_retry_after(asked, self._clock()),
+            retry_after=None if accepted else retry.parse_retry_after(_asked(outcome), now),
+            failing_for=_failing_for(claimed, outcome, now),
+            uniform=self._uniform,
         )
-        now = self._clock()
         return Settlement(
             claimed=claimed,
             attempt=_attempt(claimed, outcome, reason, started),
@@ -296,60 +444,57 @@ class Worker:
             disable=decision.reason if decision.disable else None,
         )
 
-    def _settle(self) -> bool:
-        ended = _drained(self._done)
-        if not ended:
-            return False
-        try:
-            written, disabled = self._database.write(
-                lambda c: queue.settle(
-                    c,
-                    self._database.tables,
-                    ended,
-                    now=self._now(),
-                    disable_after=self._disable_after,
-                )
-            )
-        except BaseException:
-            for one in ended:  # An outcome that isn't written is a duplicate later: keep it.
-                self._done.put(one)
-            raise
-        self._in_flight.subtract(one.claimed.subscription_id for one in ended)
-        self._in_flight += Counter()
-        for one in written:
-            self._tell(one, disabled.pop(one.claimed.subscription_id, None))
-        return True
+    # End
 
     def _drain(self, until: float) -> None:
         """Give back what no thread has begun, then wait for the rest."""
-        unbegun = _drained(self._todo)
-        idle = [one for one in unbegun if one is not None]
-        if idle:
-            now = self._now()
-            self._database.write(lambda c: queue.hand_back(c, self._database.tables, idle, now))
-            self._in_flight.subtract(one.subscription_id for one in idle)
-        while self._in_flight.total() > 0 and time.monotonic() < until:
+        self._returned.extend(self._buffer.clear())
+        while True:
             self._wake.clear()
-            if not self.step():
-                self._wake.wait(0.1)
-        self._dismiss()
+            self._step_if_possible()
+            if self._is_idle() or time.monotonic() >= until:
+                break
+            self._wake.wait(_SETTLE_EVERY)
+        if not self._is_idle():
+            logger.warning("Stopped with %s deliveries under way.", self._buffer.under_way)
+        self._employ(0)
         self._transport.close()
 
-    def _dismiss(self) -> None:
-        """Let the sender threads end once they have done what they were handed."""
-        with self._stepping:
-            for _ in self._senders:
-                self._todo.put(None)
-            self._senders.clear()
+
+def _drained(items: deque[T]) -> list[T]:
+    """What is there now; more may come meanwhile."""
+    return [items.popleft() for _ in range(len(items))]
 
 
-def _drained(items: queues.SimpleQueue[T]) -> list[T]:
-    found = []
-    while True:
-        try:
-            found.append(items.get_nowait())
-        except queues.Empty:
-            return found
+def _parked(claimed: Claimed, error: SecretError, started: float) -> Settlement:
+    # Never unsigned, and never given up for what is the operator's to mend.
+    logger.error("Delivery %s is parked: %s", claimed.delivery_id, error)
+    return Settlement(
+        claimed=claimed,
+        attempt=None,
+        status=DeliveryStatus.PENDING,
+        reason="secret-unavailable",
+        due_at=microseconds(started + PARKED),
+    )
+
+
+def _broken(claimed: Claimed, error: Exception) -> Outcome:
+    logger.error("Delivery %s could not be attempted.", claimed.delivery_id, exc_info=error)
+    return Outcome(
+        reason=Reason.internal, detail="An error in the sender; see its log.", duration=0.0
+    )
+
+
+def _asked(outcome: Outcome) -> str | None:
+    """The answer's ``Retry-After``."""
+    return next((v for name, v in outcome.headers if name.lower() == "retry-after"), None)
+
+
+def _failing_for(claimed: Claimed, outcome: Outcome, now: float) -> float:
+    """Seconds for which the subscription has only failed; 0 where this says nothing of it."""
+    if claimed.failing_since is None or outcome.reason is Reason.internal:
+        return 0.0
+    return max(now - claimed.failing_since / 1e6, 0.0)
 
 
 def _reason(outcome: Outcome, accepted: bool) -> str:

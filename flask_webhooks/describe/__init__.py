@@ -1,1 +1,1 @@
-"""The first act: from declarations and the URL map to the OpenAPI document that the sender runs on."""
+"""The first act: declarations and the URL map become the document that the sender runs on."""

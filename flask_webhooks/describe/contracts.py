@@ -7,26 +7,34 @@ publishes, after ``dump`` and before anything is stored.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
-from enum import Enum
+import traceback
+from collections.abc import Iterator, Mapping
+from types import TracebackType
 from typing import Any
-from uuid import UUID
 
 import jsonschema_rs
 import marshmallow
 
 from ..exceptions import DeclarationError, PayloadError
-from .schemas import JSONSchema, is_marshmallow
+from .converter import JSONSchema
+from .models import Model, is_marshmallow, is_model
+from .plain import plain
+from .references import reachable, references
+
+#: Kinds of refusal whose own words would show the name of a member: of a map, that is a value.
+_NAMING = {
+    "FalseSchema": "it has a part that the document does not allow",
+    "AdditionalProperties": "it has a member that the document does not allow",
+    "UnevaluatedProperties": "it has a member that the document does not allow",
+    "PropertyNames": "the name of one of its members is not what the document allows",
+}
 
 
 class Contract:
     """What one webhook's payload must be.
 
     :param name: the webhook's name, for error messages.
-    :param schema: the declared schema: marshmallow, a JSON Schema or ``None``.
+    :param schema: the declared schema: marshmallow, a model, a JSON Schema or ``None``.
     :param published: the schema as the document shows it, usually a reference.
     :param components: the document's component schemas.
     """
@@ -39,8 +47,10 @@ class Contract:
         components: Mapping[str, JSONSchema],
     ) -> None:
         self._name = name
-        self._schema = _instance(schema)
-        self._validator = _validator(name, published, components)
+        self._schema = _dumper(schema)
+        used = {n: components[n] for n in reachable(references(published), components)}
+        self._members = frozenset(_members([published, *used.values()]))
+        self._validator = _validator(name, published, used)
 
     def encode(self, payload: Any) -> bytes:
         """Dump, serialize and validate.
@@ -56,14 +66,24 @@ class Contract:
         :raises PayloadError: as :meth:`encode`.
         """
         body = self._serialized(dumped)
-        error = next(self._validator.iter_errors(json.loads(body)), None)
-        if error is not None:
-            field = "".join(f".{part}" for part in error.instance_path)
-            raise PayloadError(
-                f"{self._name}: payload{field} is not what the document publishes: "
-                f"{error.message}. Nothing was stored."
-            )
+        if (reason := self.refusal(json.loads(body))) is not None:
+            raise PayloadError(f"{self._name}: {reason}. Nothing was stored.")
         return body
+
+    def refusal(self, wire: Any) -> str | None:
+        """Why the document does not allow ``wire``, a JSON value; ``None`` if it does."""
+        if self._validator.is_valid(wire):
+            return None
+        error = _deepest(next(self._validator.iter_errors(wire)))
+        field = self._shown(error.instance_path)
+        return f"payload{field} is not what the document publishes: {_reason(error)}"
+
+    def _shown(self, path: list[str | int]) -> str:
+        """A path without the keys of maps, which are the user's data."""
+        return "".join(
+            f"[{part}]" if isinstance(part, int) else f".{part if part in self._members else '*'}"
+            for part in path
+        )
 
     def _dumped(self, payload: Any) -> Any:
         if self._schema is None:
@@ -71,29 +91,38 @@ class Contract:
         try:
             return self._schema.dump(payload)
         except Exception as error:  # a field or a hook of the user's may raise anything
-            field = _failing_field(self._schema, payload)
-            raise PayloadError(
-                f"{self._name}: payload{field} can't be dumped by {type(self._schema).__name__}: "
-                f"{type(error).__name__}. Nothing was stored."
-            ) from error
+            raise PayloadError(self._undumped(payload, error)) from None
+
+    def _undumped(self, payload: Any, error: Exception) -> str:
+        schema = self._schema
+        field = _failing_field(schema, payload) if isinstance(schema, marshmallow.Schema) else ""
+        return (
+            f"{self._name}: payload{field} can't be dumped by {type(schema).__name__}: "
+            f"{type(error).__name__} at {_place(error.__traceback__)}. Nothing was stored."
+        )
 
     def _serialized(self, dumped: Any) -> bytes:
         try:
             text = json.dumps(
-                dumped, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
+                dumped, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain
             )
             return text.encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            raise PayloadError(
-                f"{self._name}: the payload is no JSON: {error}. Nothing was stored."
-            ) from None
+        except TypeError as error:
+            reason = str(error)  # names a type
+        except UnicodeEncodeError:
+            reason = "a text in it is no Unicode (a lone surrogate)"
+        except RecursionError:
+            reason = "it is nested too deeply"
+        except ValueError:
+            reason = "a number in it is not finite, or it holds itself"
+        raise PayloadError(f"{self._name}: the payload is no JSON: {reason}. Nothing was stored.")
 
 
-def _instance(schema: Any) -> marshmallow.Schema | None:
-    if not is_marshmallow(schema):
-        return None
-    instance: marshmallow.Schema = schema() if isinstance(schema, type) else schema
-    return instance
+def _dumper(schema: Any) -> marshmallow.Schema | Model | None:
+    if is_marshmallow(schema):
+        instance: marshmallow.Schema = schema() if isinstance(schema, type) else schema
+        return instance
+    return schema if is_model(schema) else None
 
 
 def _validator(
@@ -113,26 +142,68 @@ def _refuse_to_fetch(uri: str) -> Any:
     raise LookupError(f"{uri} is outside the document; put the schema into it instead.")
 
 
+def _members(schemas: list[Any]) -> Iterator[str]:
+    """Every property name that is declared."""
+    todo = list(schemas)
+    while todo:
+        schema = todo.pop()
+        if isinstance(schema, Mapping):
+            if isinstance(properties := schema.get("properties"), Mapping):
+                yield from properties
+            todo.extend(schema.values())
+        elif isinstance(schema, list):
+            todo.extend(schema)
+
+
+def _deepest(error: Any) -> Any:
+    """The refusal inside of "none of anyOf": of the first branch, which a nullable schema's is."""
+    while branches := getattr(error.kind, "context", None):
+        inner = next(iter(branches[0]), None)
+        if inner is None or inner.instance_path[: len(error.instance_path)] != error.instance_path:
+            break
+        error = inner
+    return error
+
+
+def _reason(error: Any) -> str:
+    kind = type(error.kind).__name__
+    if kind == "Type":
+        types = " or ".join(sorted(error.kind.types))
+        hint = "; allow_none=True would allow it" if error.instance is None else ""
+        return f"{_json_type(error.instance)} instead of {types}{hint}"
+    return _NAMING.get(kind, str(error.message))
+
+
+def _json_type(value: Any) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array",
+             dict: "object", type(None): "null"}  # fmt: skip
+    return names[type(value)]
+
+
+def _place(trace: TracebackType | None) -> str:
+    """Where an exception was raised, in place of its text, which may show a value."""
+    frames = traceback.extract_tb(trace)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
+
+
 def _failing_field(schema: marshmallow.Schema, payload: Any) -> str:
     """The first field that can't be dumped alone, as ``.name``; nothing when it can't be told."""
-    if schema.many:
+    if not schema.many:
+        return _failing_member(schema, payload)
+    try:
+        items = list(payload)
+    except TypeError:
         return ""
+    for index, item in enumerate(items):
+        if field := _failing_member(schema, item):
+            return f"[{index}]{field}"
+    return ""
+
+
+def _failing_member(schema: marshmallow.Schema, payload: Any) -> str:
     for name, field in schema.dump_fields.items():
         try:
             field.serialize(name, payload, accessor=schema.get_attribute)
         except Exception:  # whatever it is, the caller reports it
-            return f".{field.data_key or name}"
+            return f".{name if field.data_key is None else field.data_key}"
     return ""
-
-
-def _plain(value: Any) -> Any:
-    """JSON for the everyday values that ``json`` does not know."""
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, UUID | Decimal):
-        return str(value)
-    if isinstance(value, Enum):
-        return value.value
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    raise TypeError(f"a {type(value).__name__} has no JSON form")

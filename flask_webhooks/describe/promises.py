@@ -1,4 +1,4 @@
-"""What the document promises about deliveries: generated from the settings that the worker runs with."""
+"""What the document promises about deliveries, generated from the settings that they run with."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..rules.retry import RETRY_AFTER_CAP, SLOW_DOWN
+from ..rules.retry import GONE, PAUSE_CAP, RETRY_AFTER_CAP, SLOW_DOWN
 
 #: The name of the security scheme of everything that is sent.
 SIGNATURE_SCHEME = "webhookSignature"
+#: The name of the component that says what any other answer than the declared ones leads to.
+FAILURE = "webhookFailure"
 
 HEADERS: dict[str, dict[str, Any]] = {
     "webhook-id": {
@@ -25,8 +27,8 @@ HEADERS: dict[str, dict[str, Any]] = {
         "name": "webhook-timestamp",
         "in": "header",
         "required": True,
-        "description": "When this attempt was made, in seconds since 1970. Refuse what is more than "
-        "five minutes away from your clock.",
+        "description": "When this attempt was made, in seconds since 1970. Refuse what is more "
+        "than five minutes away from your clock.",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
         "example": "1790000000",
     },
@@ -58,13 +60,31 @@ class Promises:
     def in_words(self) -> str:
         """The promises as a paragraph for integrators."""
         return (
-            f"Answer within {readable(self.timeout)} with a declared status; do the work later. "
-            "Redirects are not followed and count as failures. A failed delivery is tried "
-            f"{_times(len(self.schedule))} in all, over {readable(sum(self.schedule))} at most, "
-            "with random jitter: it can arrive more than once, always with the same `webhook-id`. "
-            "`410` ends the subscription. `429`, `502`, `503` and `504` slow it down, and "
-            "`Retry-After` is obeyed, up to a day. A subscription that has only failed for "
+            "Deliveries are made at least once: one may arrive again, always with the same "
+            f"`webhook-id`. Answer within {readable(self.timeout)} with a 2xx status that the "
+            f"webhook declares, and do the work later. {self.failure_in_words()}"
+        )
+
+    def failure_in_words(self) -> str:
+        """What becomes of a delivery that was answered otherwise, or not at all."""
+        return (
+            "Any other answer is a failure, and so are a redirect, which is never followed, and "
+            "silence. "
+            f"{self._retries_in_words()} `{GONE}` ends it at once and disables the subscription. "
+            f"{_listed(sorted(SLOW_DOWN))}, and silence that lasts, hold back the whole "
+            f"subscription for up to {readable(PAUSE_CAP)}, or for as long as `Retry-After` asks. "
+            f"`Retry-After` is obeyed with any failure, up to {readable(RETRY_AFTER_CAP)} each "
+            "time. A subscription to which every attempt has failed for "
             f"{readable(self.disable_after)} is disabled."
+        )
+
+    def _retries_in_words(self) -> str:
+        delays = [readable(delay) for delay in self.schedule[1:]]
+        if not delays:
+            return "The delivery is not tried again."
+        return (
+            f"The delivery is tried again, {_times(len(delays))} at most, each time after a random "
+            f"part of a longer time: {', '.join(delays)}."
         )
 
     def as_object(self, public_keys: Sequence[str]) -> dict[str, Any]:
@@ -72,11 +92,12 @@ class Promises:
         return {
             "description": self.in_words(),
             "guarantee": "at-least-once",
+            "success": "a 2xx status that the webhook declares",
             "signature": "https://www.standardwebhooks.com",
             "timeout": self.timeout,
             "retrySchedule": list(self.schedule),
             "jitter": "full",
-            "disableOn": [410],
+            "disableOn": [GONE],
             "slowDownOn": sorted(SLOW_DOWN),
             "retryAfterLimit": RETRY_AFTER_CAP,
             "disableAfter": self.disable_after,
@@ -114,3 +135,9 @@ def readable(seconds: float) -> str:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
+
+
+def _listed(codes: Sequence[int]) -> str:
+    """Input: ``[429, 503]``. Output: ``"`429` and `503`"``."""
+    *most, last = [f"`{code}`" for code in codes]
+    return f"{', '.join(most)} and {last}" if most else last

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..declarations import Callback, Declaration, Operation, Webhook, marks
+from ..exceptions import DeclarationError
+from .parameters import Parameter, path_parameters, path_trace
 
-_UNSHOWN = {"HEAD", "OPTIONS"}
+#: The methods that a Path Item Object of OpenAPI 3.1 has fields for.
+_METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +25,7 @@ class Route:
     method: str
     endpoint: str
     #: OpenAPI Parameter Objects of the rule's variables.
-    parameters: tuple[dict[str, Any], ...]
+    parameters: tuple[Parameter, ...]
     declarations: tuple[Declaration, ...]
     #: The view's docstring.
     doc: str | None
@@ -46,34 +50,44 @@ class Route:
         return tuple(d for d in reversed(found) if not isinstance(d, Callback))
 
 
-def routes(app: Any) -> list[Route]:
-    """Every rule and method of ``app`` whose view carries a declaration, in the order of the URL map.
+def routes(app: Any, declared: Iterable[Webhook] | None = None) -> list[Route]:
+    """Every rule and method whose view carries a declaration, in the order of the URL map.
 
     :param app: a Flask app.
+    :param declared: the webhooks and callbacks that count; others are another extension's.
     """
-    return [route for rule in app.url_map.iter_rules() for route in _of_rule(app, rule)]
+    known = None if declared is None else {id(webhook) for webhook in declared}
+    return [route for rule in app.url_map.iter_rules() for route in _of_rule(app, rule, known)]
 
 
-def _of_rule(app: Any, rule: Any) -> Iterator[Route]:
+def _of_rule(app: Any, rule: Any, known: set[int] | None) -> Iterator[Route]:
     view = app.view_functions.get(rule.endpoint)
-    methods = sorted(rule.methods or ())
+    if view is None or rule.build_only or rule.websocket:
+        return
+    methods = [m for m in _METHODS if m in (rule.methods or ()) and not _automatic(rule, view, m)]
     for method in methods:
-        declared = marks(view, method) if view is not None else ()
-        if declared and not (method in _UNSHOWN and _automatic(view, method)):
+        declared = marks(view, method)
+        if known is not None:
+            declared = tuple(d for d in declared if isinstance(d, Operation) or id(d) in known)
+        if declared:
             yield Route(
                 path=openapi_path(rule),
                 method=method,
                 endpoint=rule.endpoint,
-                parameters=tuple(_parameters(rule)),
+                parameters=tuple(path_parameters(rule)),
                 declarations=declared,
                 doc=_doc(view, method),
-                shared=len(set(methods) - _UNSHOWN) > 1,
+                shared=len(methods) > 1,
             )
 
 
-def _automatic(view: Any, method: str) -> bool:
+def _automatic(rule: Any, view: Any, method: str) -> bool:
     """Whether Flask, and not the view, answers this method."""
-    return not hasattr(getattr(view, "view_class", None), method.lower())
+    if hasattr(getattr(view, "view_class", None), method.lower()):
+        return False
+    if method == "OPTIONS":
+        return bool(getattr(rule, "provide_automatic_options", True))
+    return method == "HEAD" and "GET" in rule.methods
 
 
 def _doc(view: Any, method: str) -> str | None:
@@ -82,46 +96,51 @@ def _doc(view: Any, method: str) -> str | None:
     return inspect.getdoc(documented) if documented and documented.__doc__ else None
 
 
+def distinct(found: Iterable[Route]) -> list[Route]:
+    """One route for each path and method; OpenAPI has room for no more.
+
+    Rules of one view that only differ in their converters, or in their host, become one route.
+
+    :raises DeclarationError: two views share a path and a method, or two paths differ in nothing
+        but the names of their variables.
+    """
+    known: dict[tuple[str, str], Route] = {}
+    spellings: dict[str, str] = {}
+    for route in found:
+        if not route.declarations:
+            continue
+        spelling = spellings.setdefault(re.sub(r"\{[^}]*\}", "{}", route.path), route.path)
+        if spelling != route.path:
+            raise DeclarationError(
+                f"{spelling} and {route.path} are the same path in OpenAPI. Give their variables "
+                f"the same names. One is declared at {route.declarations[-1].place}."
+            )
+        key = route.path, route.method
+        known[key] = _together(known[key], route) if key in known else route
+    return list(known.values())
+
+
+def _together(first: Route, second: Route) -> Route:
+    if first.declarations != second.declarations:
+        raise DeclarationError(
+            f"{first.method} {first.path} is answered by two views in the document: "
+            f"{first.endpoint} (declared at {first.declarations[-1].place}) and {second.endpoint} "
+            f"(at {second.declarations[-1].place}). Give one of their rules another path."
+        )
+    pairs = zip(first.parameters, second.parameters, strict=True)
+    return replace(first, parameters=tuple(_either(one, other) for one, other in pairs))
+
+
+def _either(one: Parameter, other: Parameter) -> Parameter:
+    known = one["schema"].get("anyOf", [one["schema"]])
+    if other["schema"] in known:
+        return one
+    return {**one, "schema": {"anyOf": [*known, other["schema"]]}}
+
+
 def openapi_path(rule: Any) -> str:
     """Input: ``/orders/<int:order_id>``. Output: ``/orders/{order_id}``."""
-    parts = (f"{{{part}}}" if variable else part for variable, part in rule._trace)
-    return "".join(parts).replace("|", "", 1)
-
-
-def _parameters(rule: Any) -> Iterator[dict[str, Any]]:
-    for variable, name in rule._trace:
-        if variable:
-            schema = _schema(rule._converters[name])
-            yield {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _schema(converter: Any) -> dict[str, Any]:
-    kind = type(converter).__name__
-    if kind in ("IntegerConverter", "FloatConverter"):
-        return _number(converter, "integer" if kind == "IntegerConverter" else "number")
-    if kind == "UUIDConverter":
-        return {"type": "string", "format": "uuid"}
-    if kind == "AnyConverter":
-        return {"type": "string", "enum": sorted(converter.items)}
-    return {"type": "string", **_length(converter)}
-
-
-def _number(converter: Any, kind: str) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": kind}
-    lowest = converter.min if converter.signed or converter.min is not None else 0
-    for word, bound in (("minimum", lowest), ("maximum", converter.max)):
-        if bound is not None:
-            schema[word] = bound
-    return schema
-
-
-def _length(converter: Any) -> dict[str, Any]:
-    # UnicodeConverter keeps its bounds in its regular expression only.
-    text = str(getattr(converter, "regex", ""))
-    if type(converter).__name__ != "UnicodeConverter" or not text.startswith("[^/]{"):
-        return {}
-    low, _, high = text[len("[^/]{") :].rstrip("}").partition(",")
-    bounds = {"minLength": int(low)}
-    if high or "," not in text:
-        bounds["maxLength"] = int(high or low)
-    return bounds
+    return "".join(
+        f"{{{part}}}" if variable else part.replace("{", "%7B").replace("}", "%7D")
+        for variable, part in path_trace(rule)
+    )

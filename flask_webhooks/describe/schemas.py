@@ -6,238 +6,243 @@ A payload is what ``dump`` produces. So its component has no ``load_only`` field
 
 from __future__ import annotations
 
-import copy
-import warnings
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import marshmallow
-from apispec import APISpec
-from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import fields
+from marshmallow.exceptions import RegistryError
 
 from ..exceptions import DeclarationError
+from .converter import Converter, JSONSchema, undirected
+from .inline import inline_component
+from .models import is_marshmallow, is_model
+from .references import SCHEMAS, component_name, reachable, references, rewritten
 
-JSONSchema = dict[str, Any]
-
-_REF = "#/components/schemas/"
-_ALWAYS_SENT = "x-flask-webhooks-always-sent"
 _PAYLOAD_SUFFIX = "Payload"
-
-#: marshmallow's formats that JSON Schema knows under another name.
-_FORMATS = {"url": "uri"}
-
-
-def is_marshmallow(schema: Any) -> bool:
-    """Whether ``schema`` is a marshmallow class or instance."""
-    return isinstance(schema, marshmallow.Schema) or (
-        isinstance(schema, type) and issubclass(schema, marshmallow.Schema)
-    )
+_ALLOWED = re.compile(r"[A-Za-z0-9._-]+")
+#: How many field names a component's name may hold.
+_FEW = 3
 
 
 class Schemas:
-    """Collects the component schemas of one document.
+    """Collects the component schemas of one document."""
 
-    :param openapi_version: such as ``"3.1.1"``.
-    """
-
-    def __init__(self, openapi_version: str) -> None:
-        self.plugin = MarshmallowPlugin()
-        self.spec = APISpec("", "", openapi_version, plugins=[self.plugin])
+    def __init__(self) -> None:
+        self._converter = Converter(self._nested)
+        self._names: dict[Any, str] = {}
+        self._used: set[str] = set()
+        self._taken: dict[str, JSONSchema] = {}
+        self._sent: dict[str, JSONSchema] = {}
+        self._fresh: list[str] = []
+        self._payloads: dict[str, str] = {}
         self._inline: dict[str, JSONSchema] = {}
-        self._payloads: set[str] = set()
-        assert self.plugin.converter is not None
-        for function in (_always_sent, _json_schema_words):
-            self.plugin.converter.add_attribute_function(function)  # type: ignore[no-untyped-call]
 
     def inbound(self, schema: Any, name: str) -> JSONSchema:
-        """A schema as a view's operation takes or answers it: a reference to its component."""
+        """A schema as a view's operation takes or answers it: a reference to its component.
+
+        :param name: what the component is called when the schema does not say it.
+        """
         if is_marshmallow(schema):
-            return self._resolve(schema)
-        return self._inline_component(schema, name)
+            return self._resolved(schema, name)
+        return self._inline_reference(schema, name, outbound=False)
 
     def outbound(self, schema: Any, name: str) -> JSONSchema:
         """A schema as a webhook sends it: a reference to its component.
 
         Input: ``Booking`` (a class). Output: ``{"$ref": "#/components/schemas/Booking"}``, or
-        ``…/BookingPayload`` where what is sent differs from what is taken.
+        ``…/BookingPayload`` where what is sent differs from what is taken. ``None`` is any JSON.
         """
         if schema is None:
             return {}
-        if not is_marshmallow(schema):
-            return self._inline_component(schema, name)
-        reference = self._resolve(schema)
-        self._payloads |= set(_references(reference))
-        renamed: JSONSchema = _renamed(reference, self._directional())
-        return renamed
+        if is_marshmallow(schema):
+            return self._of_payloads(self._resolved(schema, name))
+        return self._inline_reference(schema, name, outbound=True)
 
-    def components(self) -> dict[str, JSONSchema]:
-        """Every component that was referred to, by name, sorted."""
-        inbound = self._components()
-        directional = self._directional()
-        found = {name: _cleaned(schema) for name, schema in inbound.items()}
-        for name in _reachable(self._payloads, inbound) & directional:
-            found[name + _PAYLOAD_SUFFIX] = _renamed(_sent(inbound[name]), directional)
-        return dict(sorted({**found, **self._inline}.items()))
+    def resolve(self, value: Any, name: str, *, outbound: bool = False) -> Any:
+        """A copy of ``value`` with references wherever a marshmallow schema or a model stands."""
+        if isinstance(value, str | int | float | None):
+            return value
+        if is_marshmallow(value) or is_model(value):
+            return (self.outbound if outbound else self.inbound)(value, name)
+        if isinstance(value, Mapping):
+            return {k: self.resolve(v, name, outbound=outbound) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.resolve(item, name, outbound=outbound) for item in value]
+        return value
 
-    def _resolve(self, schema: Any) -> JSONSchema:
-        converter = self.plugin.converter
-        assert converter is not None
-        with warnings.catch_warnings():
-            # apispec warns when it numbers the variants of one class; the numbers are what we want.
-            warnings.simplefilter("ignore", UserWarning)
-            resolved: JSONSchema = converter.resolve_nested_schema(schema)  # type: ignore[no-untyped-call]
-        return resolved
+    def components(self, referred: Iterable[str]) -> dict[str, JSONSchema]:
+        """The components that the references ``referred`` lead to, sorted by name."""
+        known = {**self._taken, **self._inline}
+        for name, payload in self._payloads.items():
+            known[payload] = self._of_payloads(self._sent[name])
+        return {name: known[name] for name in sorted(reachable(referred, known))}
 
-    def _components(self) -> dict[str, JSONSchema]:
-        return dict(self.spec.components.schemas)
+    def _resolved(self, schema: Any, subject: str) -> JSONSchema:
+        try:
+            reference = self._reference(schema)
+        except RegistryError as error:
+            raise DeclarationError(f"{subject}: a nested schema can't be found: {error}") from None
+        self._separate()
+        many = isinstance(schema, marshmallow.Schema) and schema.many
+        return {"type": "array", "items": reference} if many else reference
 
-    def _directional(self) -> set[str]:
-        """Names of components that are sent otherwise than they are taken, nested ones included."""
-        components = self._components()
-        differing = {n for n, s in components.items() if _cleaned(s) != _sent(s)}
-        return {n for n in components if _reachable({n}, components) & differing}
+    def _nested(self, schema: marshmallow.Schema) -> JSONSchema:
+        return self._reference(schema)
 
-    def _inline_component(self, schema: Any, name: str) -> JSONSchema:
+    def _reference(self, schema: Any) -> JSONSchema:
+        """The reference to the component of a class or an instance, made on first sight."""
+        if (known := self._names.get(schema) if isinstance(schema, type) else None) is None:
+            instance: marshmallow.Schema = schema() if isinstance(schema, type) else schema
+            variant = _variant(instance)
+            if variant not in self._names:
+                self._names[variant] = self._free(_name_of(instance))
+                self._convert(instance, self._names[variant])
+            known = self._names[variant]
+            if isinstance(schema, type):
+                self._names[schema] = known
+        return {"$ref": SCHEMAS + known}
+
+    def _free(self, wish: str) -> str:
+        count, name = 1, wish
+        while name in self._used:
+            count += 1
+            name = f"{wish}{count}"
+        self._used.add(name)
+        return name
+
+    def _convert(self, schema: marshmallow.Schema, name: str) -> None:
+        # In the order of declaration, since only= may be a set.
+        shown = [n for n in schema.declared_fields if n in schema.fields]
+        made = {n: self._converter.property_of(schema.fields[n]) for n in shown}
+        keys = {n: _key(n, schema.fields[n]) for n in shown}
+        required = [n for n in shown if _is_required(schema, n)]
+        words = _words(schema)
+        self._taken[name] = _object({keys[n]: made[n] for n in shown}, map(keys.get, required))
+        self._taken[name] |= words
+        sent = [n for n in shown if n in schema.dump_fields]
+        always = [n for n in sent if n in required or _is_filled(schema.fields[n])]
+        self._sent[name] = _object(
+            {keys[n]: undirected(made[n]) for n in sent}, map(keys.get, always)
+        )
+        self._sent[name] |= words
+        self._fresh.append(name)
+
+    def _separate(self) -> None:
+        """Name the payload components of what was converted since: of all that is sent otherwise.
+
+        A component refers to none that is converted after it is done, so each is looked at once.
+        """
+        users: dict[str, list[str]] = {}
+        todo = []
+        for name in self._fresh:
+            nested = {component_name(reference) for reference in references(self._taken[name])}
+            for other in nested - {None}:
+                users.setdefault(str(other), []).append(name)
+            if self._taken[name] != self._sent[name] or nested & self._payloads.keys():
+                todo.append(name)
+        differing: set[str] = set()
+        while todo:
+            if (name := todo.pop()) not in differing:
+                differing.add(name)
+                todo += users.get(name, ())
+        for name in (n for n in self._fresh if n in differing):
+            self._payloads[name] = self._free(name + _PAYLOAD_SUFFIX)
+        self._fresh.clear()
+
+    def _of_payloads(self, schema: JSONSchema) -> JSONSchema:
+        """The same schema, referring to payload components wherever there are any."""
+        found: JSONSchema = rewritten(schema, self._payload_reference)
+        return found
+
+    def _payload_reference(self, reference: str) -> str:
+        name = reference.removeprefix(SCHEMAS)
+        return SCHEMAS + self._payloads.get(name, name) if name != reference else reference
+
+    def _inline_reference(self, schema: Any, name: str, *, outbound: bool) -> JSONSchema:
+        if is_model(schema):
+            schema = schema.json_schema()
         if not isinstance(schema, Mapping):
             raise DeclarationError(
-                f"{name}: {schema!r} is no schema. Give a marshmallow schema (class or instance) "
-                "or a JSON Schema as a dict."
+                f"{name}: {schema!r} is no schema. Give a marshmallow schema (class or instance), "
+                "a JSON Schema as a dict, or an object with json_schema() and dump(payload)."
             )
         if set(schema) == {"$ref"}:
             return dict(schema)
-        component = self._free_name(schema, name)
-        self._inline[component] = _rebased(copy.deepcopy(dict(schema)), component)
-        return {"$ref": _REF + component}
-
-    def _free_name(self, schema: Mapping[str, Any], name: str) -> str:
-        """The component name of a JSON Schema: its title, else the name of what it describes."""
-        wish = _component_name(str(schema.get("title") or name))
-        taken = self._components()
-        candidates = (wish + (str(n) if n else "") for n in range(10_000))
-        return next(
-            c
-            for c in candidates
-            if c not in taken
-            and (c not in self._inline or self._inline[c] == _rebased(dict(schema), c))
-        )
+        resolved = self.resolve(schema, name, outbound=outbound)
+        wish = _clean(str(schema.get("title") or name))
+        count, component = 1, wish
+        while True:
+            made = inline_component(resolved, component, name)
+            if component not in self._used or self._inline.get(component) == made:
+                break
+            count, component = count + 1, f"{wish}{count + 1}"
+        self._used.add(component)
+        self._inline[component] = made
+        return {"$ref": SCHEMAS + component}
 
 
-def _component_name(text: str) -> str:
+def _object(properties: JSONSchema, required: Iterable[str | None]) -> JSONSchema:
+    schema: JSONSchema = {"type": "object", "properties": properties}
+    if names := list(required):
+        schema["required"] = names
+    return schema
+
+
+def _words(schema: marshmallow.Schema) -> JSONSchema:
+    meta = getattr(schema, "Meta", None)
+    said = {word: getattr(meta, word, None) for word in ("title", "description")}
+    return {word: str(text) for word, text in said.items() if text is not None}
+
+
+def _key(name: str, field: fields.Field[Any]) -> str:
+    return name if field.data_key is None else field.data_key
+
+
+def _is_required(schema: marshmallow.Schema, name: str) -> bool:
+    partial = schema.partial
+    waived = name in partial if isinstance(partial, Iterable) else bool(partial)
+    return schema.fields[name].required and not waived
+
+
+def _is_filled(field: fields.Field[Any]) -> bool:
+    """Whether ``dump`` fills the field in by itself."""
+    return field.dump_default is not marshmallow.missing or isinstance(field, fields.Constant)
+
+
+def _variant(schema: marshmallow.Schema) -> tuple[Any, ...]:
+    """What makes the component of an instance another than that of its class."""
+    partial = schema.partial
+    return (
+        type(schema),
+        frozenset(partial) if isinstance(partial, Iterable) else bool(partial),
+        frozenset(_traits(name, field) for name, field in schema.fields.items()),
+    )
+
+
+def _traits(name: str, field: fields.Field[Any]) -> tuple[Any, ...]:
+    traits = (name, field.load_only, field.dump_only, field.required, field.allow_none)
+    # An option with a dot, such as only=("seat.row",), stands on the nested field.
+    only, exclude = getattr(field, "only", None), getattr(field, "exclude", None)
+    return (*traits, None if only is None else frozenset(only), frozenset(exclude or ()))
+
+
+def _name_of(schema: marshmallow.Schema) -> str:
+    """Input: ``BookingSchema(only=("id", "train"))``. Output: ``"BookingIdTrain"``."""
+    cls = type(schema)
+    name = cls.__name__.removesuffix("Schema") or cls.__name__
+    name = name if _ALLOWED.fullmatch(name) else _clean(name)
+    shown = [n for n in schema.declared_fields if n in schema.fields]
+    hidden = [n for n in schema.declared_fields if n not in schema.fields]
+    if hidden and schema.only is not None and len(shown) <= _FEW:
+        name += "".join(map(_clean, shown))
+    elif hidden and (schema.only is not None or schema.exclude):
+        name += "Without" + "".join(map(_clean, hidden)) if len(hidden) <= _FEW else "Part"
+    return name + ("Partial" if schema.partial else "")
+
+
+def _clean(text: str) -> str:
     """Input: ``"order.paid"``. Output: ``"OrderPaid"``."""
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in text).split()
     return "".join(word[0].upper() + word[1:] for word in words) or "Payload"
-
-
-def _always_sent(_: Any, field: fields.Field[Any], **__: Any) -> JSONSchema:
-    """Mark what ``dump`` fills in by itself: apispec does not say it."""
-    filled = field.dump_default is not marshmallow.missing or isinstance(field, fields.Constant)
-    return {_ALWAYS_SENT: True} if filled and not field.load_only else {}
-
-
-def _json_schema_words(_: Any, field: fields.Field[Any], ret: JSONSchema, **__: Any) -> JSONSchema:
-    """Say in JSON Schema's words what apispec says in marshmallow's."""
-    words: JSONSchema = {}
-    if ret.get("format") in _FORMATS:
-        words["format"] = _FORMATS[ret["format"]]
-    if isinstance(field, fields.Constant):
-        words["const"] = field.constant
-    return words
-
-
-def _cleaned(schema: Any) -> Any:
-    """A component without our marks, and open: apispec closes what marshmallow would refuse to load."""
-    if isinstance(schema, Mapping):
-        return {
-            key: _cleaned(value)
-            for key, value in schema.items()
-            if key != _ALWAYS_SENT and not (key == "additionalProperties" and value is False)
-        }
-    return [_cleaned(item) for item in schema] if isinstance(schema, list) else schema
-
-
-def _sent(schema: JSONSchema) -> JSONSchema:
-    """A component as ``dump`` fills it: the outbound side of one inbound object schema."""
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping):
-        return dict(_cleaned(schema))
-    sent = {name: p for name, p in properties.items() if not _flag(p, "writeOnly")}
-    always = set(schema.get("required", ())) | {
-        n for n, p in sent.items() if _flag(p, _ALWAYS_SENT)
-    }
-    result: JSONSchema = {**_cleaned(schema)}
-    result["properties"] = {
-        name: {k: v for k, v in _cleaned(p).items() if k != "readOnly"} for name, p in sent.items()
-    }
-    result.pop("required", None)
-    if required := [name for name in sent if name in always]:
-        result["required"] = required
-    if "required" in schema and set(required) == set(schema["required"]):
-        result["required"] = schema["required"]
-    return result
-
-
-def _flag(schema: Any, name: str) -> bool:
-    return isinstance(schema, Mapping) and schema.get(name) is True
-
-
-def _references(schema: Any) -> Iterator[str]:
-    """Names of the components that a schema refers to directly."""
-    if isinstance(schema, Mapping):
-        reference = schema.get("$ref")
-        if isinstance(reference, str) and reference.startswith(_REF):
-            yield reference.removeprefix(_REF)
-        for value in schema.values():
-            yield from _references(value)
-    elif isinstance(schema, list):
-        for item in schema:
-            yield from _references(item)
-
-
-def _reachable(names: set[str], components: Mapping[str, JSONSchema]) -> set[str]:
-    found: set[str] = set()
-    todo = [name for name in names if name in components]
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            todo += [n for n in _references(components[name]) if n in components]
-    return found
-
-
-def _renamed(schema: Any, directional: set[str]) -> Any:
-    """The same schema, referring to the payload variants of ``directional`` components."""
-    if isinstance(schema, Mapping):
-        return {
-            key: _payload_reference(value, directional)
-            if key == "$ref"
-            else _renamed(value, directional)
-            for key, value in schema.items()
-        }
-    return [_renamed(item, directional) for item in schema] if isinstance(schema, list) else schema
-
-
-def _payload_reference(reference: Any, directional: set[str]) -> Any:
-    name = str(reference).removeprefix(_REF)
-    return f"{_REF}{name}{_PAYLOAD_SUFFIX}" if name in directional else reference
-
-
-def _rebased(schema: Any, component: str) -> Any:
-    """A JSON Schema whose references to its own root lead to its place in the document."""
-    if isinstance(schema, Mapping):
-        return {
-            key: _rebased_reference(value, component)
-            if key == "$ref"
-            else _rebased(value, component)
-            for key, value in schema.items()
-            if key != "$schema"
-        }
-    return [_rebased(item, component) for item in schema] if isinstance(schema, list) else schema
-
-
-def _rebased_reference(reference: Any, component: str) -> Any:
-    if not isinstance(reference, str) or not reference.startswith("#"):
-        return reference
-    if reference.startswith("#/components/"):
-        return reference
-    return f"{_REF}{component}{reference[1:]}"

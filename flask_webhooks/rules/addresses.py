@@ -8,7 +8,7 @@ RFC 6052, and the documentation of the cloud providers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
@@ -74,7 +74,11 @@ LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/12
 
 
 def refusal(
-    address: Address, *, allowed: Iterable[Network] = (), denied: Iterable[Network] = ()
+    address: Address,
+    *,
+    allowed: Iterable[Network] = (),
+    denied: Iterable[Network] = (),
+    is_own: Callable[[Address], bool] = lambda address: False,
 ) -> str | None:
     """Tell why an address may not be dialled, or ``None`` when it may.
 
@@ -82,18 +86,21 @@ def refusal(
         itself: an IPv4 network never opens IPv6 forms that carry its addresses, and a cloud's
         metadata address is opened only by naming it alone (``/32`` or ``/128``).
     :param denied: networks that stay closed, whatever else is said.
+    :param is_own: tells the addresses of the host itself, which stay closed unless ``allowed``.
     """
     allowed, denied = tuple(allowed), tuple(denied)
-    why = _own_refusal(address, allowed, denied)
-    if why is None and isinstance(address, IPv6Address):
-        carried = _carried(address)
-        if carried is not None:
-            why = _own_refusal(carried, allowed, denied)
+    why = _single_refusal(address, allowed, denied, is_own)
+    carried = _carried(address)
+    if why is None and carried is not None:
+        why = _single_refusal(carried, allowed, denied, is_own)
     return why
 
 
-def _own_refusal(
-    address: Address, allowed: tuple[Network, ...], denied: tuple[Network, ...]
+def _single_refusal(
+    address: Address,
+    allowed: tuple[Network, ...],
+    denied: tuple[Network, ...],
+    is_own: Callable[[Address], bool],
 ) -> str | None:
     for network in denied:
         if address in network:
@@ -101,7 +108,10 @@ def _own_refusal(
     openers = [network for network in allowed if address in network]
     if address in _METADATA and not any(network.num_addresses == 1 for network in openers):
         return f"{address} is a cloud's metadata service"
-    return None if openers else _table_refusal(address)
+    if openers:
+        return None
+    own = f"{address} is an address of this host itself"
+    return _table_refusal(address) or (own if is_own(address) else None)
 
 
 def _table_refusal(address: Address) -> str | None:
@@ -114,12 +124,12 @@ def _table_refusal(address: Address) -> str | None:
     return None
 
 
-def _carried(address: IPv6Address) -> IPv4Address | None:
+def _carried(address: Address) -> IPv4Address | None:
     """Give the IPv4 address that a translated IPv6 address reaches.
 
     An operator behind NAT64 opens ``64:ff9b::/96``; what lies behind must be judged, too.
     """
-    if int(address) <= 1:  # unspecified and loopback, not IPv4-compatible (RFC 4291)
+    if isinstance(address, IPv4Address) or int(address) <= 1:  # :: and ::1 are not IPv4-compatible
         return None
     if any(address in prefix for prefix in _CARRIERS):
         return IPv4Address(int(address) & 0xFFFFFFFF)

@@ -1,4 +1,4 @@
-"""Identifiers that sort by the time they were made: UUIDv7 (RFC 9562, section 5.7) with a prefix."""
+"""Identifiers that sort by the time they were made: UUIDv7 (RFC 9562, 5.7) with a prefix."""
 
 from __future__ import annotations
 

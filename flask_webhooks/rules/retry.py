@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 #: Now, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: ten attempts in about 75 hours.
@@ -21,6 +22,9 @@ RETRY_AFTER_CAP = 86400.0
 
 #: Answers that mean "too much at once": the whole subscription slows down, not one delivery.
 SLOW_DOWN = frozenset({429, 502, 503, 504})
+
+#: Nobody but the receiver itself can hold back a whole subscription for longer, in seconds.
+PAUSE_CAP = 60.0
 
 #: "Gone": the receiver wants no more of it, so the subscription is disabled.
 GONE = 410
@@ -43,7 +47,7 @@ class Decision:
 
 
 def accepts(declared: Sequence[str], status: int) -> bool:
-    """Whether a status code is among the declared answers, such as ``("2XX",)`` or ``("200", "4XX")``.
+    """Whether a status code is among the declared answers: ``("2XX",)``, ``("200", "4XX")``.
 
     Input: ``("200", "2XX"), 204``. Output: ``True``. A redirect is never accepted.
     """
@@ -60,6 +64,7 @@ def decide(
     attempts: int,
     schedule: Sequence[float],
     retry_after: float | None = None,
+    failing_for: float = 0.0,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> Decision:
     """Decide what follows an attempt.
@@ -70,19 +75,31 @@ def decide(
     :param attempts: how many attempts were made, this one included.
     :param schedule: delays in seconds, one before each attempt.
     :param retry_after: what the receiver asked for, in seconds.
+    :param failing_for: for how many seconds the subscription has only failed.
     :param uniform: the source of jitter.
     """
     if accepted:
         return Decision(status="delivered", reason=reason)
     if status == GONE:
         return Decision(status="exhausted", reason="gone", disable=True)
+    asked = 0.0 if retry_after is None else min(max(retry_after, 0.0), RETRY_AFTER_CAP)
     if attempts >= len(schedule):
-        return Decision(status="exhausted", reason=reason)
+        pause = _pause(status, PAUSE_CAP, asked, failing_for)
+        return Decision(status="exhausted", reason=reason, pause=pause)
     # Full jitter: anything less leaves the receivers of one outage marching back in step.
     delay = uniform(0.0, schedule[attempts])
-    asked = 0.0 if retry_after is None else min(max(retry_after, 0.0), RETRY_AFTER_CAP)
-    pause = max(asked, delay) if status in SLOW_DOWN else None
+    pause = _pause(status, delay, asked, failing_for)
     return Decision(status="pending", reason=reason, delay=max(delay, asked), pause=pause)
+
+
+def _pause(status: int | None, delay: float, asked: float, failing_for: float) -> float | None:
+    """Seconds to hold back the whole subscription; no long delay of one delivery is a reason."""
+    if status in SLOW_DOWN:
+        return max(asked, min(delay, PAUSE_CAP))
+    if status is None and failing_for > 0.0:
+        # A circuit breaker: the longer nothing answers, the rarer it is tried.
+        return min(delay, PAUSE_CAP, failing_for / 10)
+    return None
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
@@ -97,6 +114,9 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     if text.isascii() and text.isdigit():
         return float(text[:12])
     try:
-        return max(parsedate_to_datetime(text).timestamp() - now, 0.0)
+        date = parsedate_to_datetime(text)
+        # RFC 9110 section 5.6.7: a date without a zone is in UTC.
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
+        return max(date.timestamp() - now, 0.0)
     except (ValueError, TypeError, OverflowError):
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..exceptions import SecretError
-from .signing import SigningKey
+from .signing import SigningKey, new_secret
 
 _VERSION = b"\x01"
 _HEADER = 5
@@ -35,7 +36,7 @@ class KeyRing:
     :raises SecretError: no keys, one that is too short, or the same one twice. No key is shown.
     """
 
-    __slots__ = ("_ciphers", "_newest", "signing_keys")
+    __slots__ = ("_ciphers", "_newest", "_tenant_keys", "signing_keys")
 
     signing_keys: tuple[SigningKey, ...]
 
@@ -48,6 +49,7 @@ class KeyRing:
             key_id: AESGCM(_subkey(key, b"flask-webhooks sealing key", 32))
             for key_id, key in zip(ids, raw, strict=True)
         }
+        self._tenant_keys = tuple(_subkey(key, b"flask-webhooks tenant secrets", 32) for key in raw)
         self.signing_keys = tuple(SigningKey.derive(key) for key in raw)
 
     def __repr__(self) -> str:
@@ -96,6 +98,14 @@ class KeyRing:
         """The same secret sealed with the newest key; errors as in `open`."""
         secret = self.open(sealed, tenant=tenant, subscription=subscription)
         return self.seal(secret, tenant=tenant, subscription=subscription)
+
+    def tenant_secrets(self, tenant: str) -> tuple[str, ...]:
+        """The tenant's own signing secrets, ``whsec_…``: one for each key, newest first.
+
+        They are derived, not stored: the same on every machine that has the ring.
+        """
+        info = b"tenant" + _field(tenant)
+        return tuple(new_secret(partial(_subkey, key, info)) for key in self._tenant_keys)
 
     def _cipher(self, key_id: bytes, subscription: str) -> AESGCM:
         if key_id not in self._ciphers:

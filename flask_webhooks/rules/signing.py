@@ -13,10 +13,10 @@ import json
 import re
 import time
 from base64 import b64decode, b64encode, urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from secrets import token_bytes
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -35,6 +35,13 @@ _ID = re.compile(r"[!-\-/-~]+")
 _TIMESTAMP = re.compile(r"0|[1-9][0-9]{0,11}")
 # Room for some forty signatures: each costs the receiver a check.
 _LONGEST_SIGNATURES = 4096
+
+
+class Headers(Protocol):
+    """Anything with header names and values: a ``dict``, or what Flask and others call headers."""
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Every name with its value; a name that came twice, twice."""
 
 
 def new_secret(randbytes: Callable[[int], bytes] = token_bytes) -> str:
@@ -150,7 +157,7 @@ def headers(
 
 def verify(
     body: bytes,
-    headers: Mapping[str, str],
+    headers: Headers,
     secret: str | Sequence[str],
     *,
     tolerance: int = 300,
@@ -263,7 +270,7 @@ def _verification_key(text: str) -> bytes | Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(raw)
 
 
-def _read(headers: Mapping[str, str]) -> tuple[str, int, list[str]]:
+def _read(headers: Headers) -> tuple[str, int, list[str]]:
     found = _find(headers)
     message_id, timestamp, signatures = (_text(found, name) for name in _NAMES)
     if not _ID.fullmatch(message_id):
@@ -275,7 +282,7 @@ def _read(headers: Mapping[str, str]) -> tuple[str, int, list[str]]:
     return message_id, int(timestamp), signatures.split(" ")
 
 
-def _find(headers: Mapping[str, str]) -> dict[str, list[object]]:
+def _find(headers: Headers) -> dict[str, list[object]]:
     found: dict[str, list[object]] = {name: [] for name in _NAMES}
     unreadable = False
     try:

@@ -1,7 +1,8 @@
-"""One database that holds webhooks: its engine, its transactions and the existence of its tables."""
+"""One database that holds webhooks: its engine, its transactions and that its tables exist."""
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
@@ -13,17 +14,21 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from ..exceptions import StoreError
+from .dialects import locks_rows, makes_tables_apart
 from .tables import Tables
+
+logger = logging.getLogger("flask_webhooks.store")
 
 T = TypeVar("T")
 
 _BUSY_TIMEOUT = 5000  # milliseconds
-_TRIES = 6
-# Deadlock and lock-wait timeout (MySQL, MariaDB), serialization failure and deadlock (PostgreSQL).
+#: Seconds for which a write is tried again while the database is busy.
+_PATIENCE = 10.0
+# Lock-wait timeout and deadlock (MySQL, MariaDB), serialization failure and deadlock (PostgreSQL).
 _TRANSIENT_CODES = {1205, 1213, "40001", "40P01"}
 
 
@@ -43,30 +48,42 @@ class Database:
         self._engine: Engine | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
+        # Held while the only connection of a database in memory is in use.
+        self._only_one = threading.RLock()
         self._tables_seen = False
 
     @property
-    def in_app_transaction(self) -> bool:
-        """Whether messages are written in the app's own transactions."""
-        return self._session is not None
+    def locks_rows(self) -> bool:
+        """Whether writers lock rows, and not the whole database as in SQLite."""
+        return locks_rows(self.engine)
 
     @property
     def engine(self) -> Engine:
-        """The engine of this process. Connections that were inherited over a fork are let go unused."""
+        """The engine of this process; connections inherited over a fork are let go unused."""
+        if self._pid != os.getpid():
+            self._begin_anew()
         with self._lock:
             if self._engine is None:
-                self._engine = self._session_engine() if self._session else _own_engine(self._uri)
-            if self._pid != os.getpid():
-                self._engine.dispose(close=False)
-                self._pid = os.getpid()
+                own = self._session is None
+                self._engine = _own_engine(self._uri) if own else self._session_engine()
             return self._engine
 
+    def _begin_anew(self) -> None:
+        # Whoever held the locks when the process forked has stayed behind.
+        self._lock, self._only_one = threading.Lock(), threading.RLock()
+        self._pid = os.getpid()
+        if self._engine is not None and not _is_shared(self._engine):
+            self._engine.dispose(close=False)
+
     def _session_engine(self) -> Engine:
-        if isinstance(self._session, Connection):
-            return self._session.engine
-        bind = self._session.get_bind()
-        engine: Engine = bind.engine if isinstance(bind, Connection) else bind
+        current = self._current()
+        bind = current if isinstance(current, Connection) else current.get_bind()
+        engine: Engine = bind.engine
         return engine
+
+    def _current(self) -> Any:
+        """The app's ``Session`` or ``Connection`` of this moment."""
+        return self._session() if callable(self._session) else self._session
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a short transaction of its own; again when the database was busy.
@@ -74,21 +91,36 @@ class Database:
         :raises sqlalchemy.exc.DBAPIError: the database refuses, or stays busy.
         """
         self.ensure_tables()
-        for left in range(_TRIES - 1, -1, -1):
+        give_up = time.monotonic() + _PATIENCE
+        while True:
             try:
-                with _transaction(self.engine) as connection:
+                with self._alone(), _transaction(self.engine) as connection:
                     return work(connection)
             except DBAPIError as error:
-                if not left or not _is_transient(error):
+                if time.monotonic() > give_up or not _is_transient(error):
                     raise
                 time.sleep(random.uniform(0.005, 0.05))
-        raise AssertionError("unreachable")
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work``, which only reads."""
         self.ensure_tables()
-        with self.engine.connect() as connection:
+        with self._alone(), self.engine.connect() as connection:
             return work(connection)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One at a time where there is one connection for all."""
+        if not _is_shared(self.engine):
+            yield
+            return
+        with self._only_one:
+            if self._session is not None and _is_in_transaction(self.engine):
+                raise StoreError(
+                    "The app's database has one connection for everybody, as SQLite in memory has, "
+                    "and a transaction of the app is open on it. Commit or roll back first, or use "
+                    "a database in a file."
+                )
+            yield
 
     def send(self, work: Callable[[Connection], T], then: Callable[[], None]) -> T:
         """Run ``work`` where messages are written: the app's transaction, or one of our own.
@@ -100,37 +132,53 @@ class Database:
             result = self.write(work)
             then()
             return result
-        connection = self._session_connection()
+        current = self._current()
+        bare = isinstance(current, Connection)
+        connection: Connection = current if bare else current.connection()
+        self._remember(connection.engine)
         self.ensure_tables(connection)
         result = work(connection)
-        self._hint_after_commit(then)
+        if not bare:  # the only hook of a bare connection comes before its commit
+            self._hint_after_commit(current, then)
         return result
 
-    def _session_connection(self) -> Connection:
-        if isinstance(self._session, Connection):
-            return self._session
-        return self._session.connection()  # type: ignore[no-any-return]
+    def _remember(self, engine: Engine) -> None:
+        """Keep the engine for the worker, whose threads may have no session to ask."""
+        if self._engine is None:
+            with self._lock:
+                self._engine = engine
 
-    def _hint_after_commit(self, then: Callable[[], None]) -> None:
-        if isinstance(self._session, Connection):
-            return  # the only hook of a bare connection comes before its commit
-        current = self._session() if callable(self._session) else self._session
-        event.listen(current, "after_commit", lambda _: then(), once=True)
+    def _hint_after_commit(self, session: Any, then: Callable[[], None]) -> None:
+        if self not in session.info:
+            event.listen(session, "after_commit", lambda s: self._committed(s, then))
+        session.info[self] = True
+
+    def _committed(self, session: Any, then: Callable[[], None]) -> None:
+        # It is called for savepoints, too. An exception would look like a failed commit.
+        if session.in_nested_transaction() or not session.info.get(self):
+            return
+        session.info[self] = False
+        try:
+            then()
+        except Exception:
+            logger.exception("The worker could not be woken; it will look by itself.")
 
     def ensure_tables(self, connection: Connection | None = None) -> None:
         """Make the tables where they are missing; looked up once in a process.
 
-        :param connection: look and make in this connection's transaction instead of an own one.
+        :param connection: the app's connection, whose transaction is not to be disturbed.
         """
         if self._tables_seen:
             return
-        bind: Connection | Engine = connection or self.engine
-        if not _has_tables(bind, self.tables):
-            _make(bind, self.tables)
-            # What was made in the app's transaction may still be rolled back: look again.
-            self._tables_seen = connection is None
-        else:
+        if connection is None or makes_tables_apart(self.engine):
+            with self._alone():
+                _make_missing(self.engine, self.tables)
             self._tables_seen = True
+        elif _has_tables(connection, self.tables):
+            self._tables_seen = True
+        else:
+            # They may still be rolled back with the rest: look again next time.
+            self.tables.metadata.create_all(connection, tables=list(self.tables.in_order()))
 
     def dispose(self) -> None:
         """Close the connections of the extension's own engine."""
@@ -142,42 +190,80 @@ def _has_tables(bind: Connection | Engine, tables: Tables) -> bool:
     return inspect(bind).has_table(tables.attempts.name)
 
 
-def _make(bind: Connection | Engine, tables: Tables) -> None:
-    try:
-        tables.metadata.create_all(bind, tables=list(tables.in_order()))
-    except (OperationalError, ProgrammingError) as error:
-        # Another process may have made them between the look and the making.
-        if isinstance(bind, Connection) or not _has_tables(bind, tables):
-            raise StoreError(
-                "The tables of Flask-Webhooks are missing and could not be made: "
-                f"{type(error.orig).__name__}. Make them by 'flask webhooks create-tables' as a "
-                "user who may."
-            ) from error
+def _make_missing(engine: Engine, tables: Tables) -> None:
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            if not _has_tables(engine, tables):
+                with _transaction(engine) as connection:
+                    tables.metadata.create_all(connection, tables=list(tables.in_order()))
+            return
+        except DBAPIError as error:
+            # Another process may be making them just now, table by table.
+            if time.monotonic() > give_up or not (_is_transient(error) or _is_race(error)):
+                raise StoreError(
+                    "The tables of Flask-Webhooks are missing and could not be made: "
+                    f"{type(error.orig).__name__}. Make them by 'flask webhooks create-tables' as "
+                    "a user who may."
+                ) from error
+            time.sleep(random.uniform(0.005, 0.05))
 
 
 @contextmanager
 def _transaction(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
-        if engine.dialect.name != "sqlite":
+        if locks_rows(engine):
+            # What a snapshot would show while rows are claimed is out of date.
+            connection = connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
                 yield connection
             return
         # A read that turns into a write gets SQLITE_BUSY at once, whatever the busy timeout says:
         # take the write lock first. The driver must not begin anything by itself for that.
         connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        try:
+        with connection.begin(), _immediate(connection):
             yield connection
-        except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
-            raise
-        connection.exec_driver_sql("COMMIT")
+
+
+@contextmanager
+def _immediate(connection: Connection) -> Iterator[None]:
+    if _driver(connection).in_transaction:
+        connection.exec_driver_sql("ROLLBACK")  # begun by a listener of the app, and still empty
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+    connection.exec_driver_sql("COMMIT")
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
+
+
+def _is_shared(engine: Engine) -> bool:
+    return isinstance(engine.pool, StaticPool)
+
+
+def _is_in_transaction(engine: Engine) -> bool:
+    driver = getattr(engine.pool, "connection").dbapi_connection  # noqa: B009  # untyped
+    return bool(getattr(driver, "in_transaction", False))
+
+
+def _code(error: DBAPIError) -> Any:
+    original: Any = error.orig
+    return getattr(original, "sqlstate", None) or next(iter(getattr(original, "args", ())), None)
 
 
 def _is_transient(error: DBAPIError) -> bool:
-    original: Any = error.orig
-    code = getattr(original, "sqlstate", None) or next(iter(getattr(original, "args", ())), None)
-    return code in _TRANSIENT_CODES or "database is locked" in str(original)
+    return _code(error) in _TRANSIENT_CODES or "database is locked" in str(error.orig)
+
+
+def _is_race(error: DBAPIError) -> bool:
+    """Whether a table or its name in the catalogue was there when it was to be made."""
+    codes = {1050, 1061, "42P07", "23505"}
+    return _code(error) in codes or "already exists" in str(error.orig)
 
 
 def _own_engine(uri: str | None) -> Engine:
@@ -200,6 +286,19 @@ def _foreign_keys_on(connection: Any, _: Any) -> None:
 
 def _prepare_file(connection: Any, record: Any) -> None:
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous = FULL")
     _foreign_keys_on(connection, record)
+
+
+def _write_ahead(connection: Any) -> None:
+    """Switch a new file over; the busy timeout doesn't help when two processes do so at once."""
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except Exception as error:
+            if time.monotonic() > give_up or "locked" not in str(error):
+                raise
+            time.sleep(random.uniform(0.005, 0.05))

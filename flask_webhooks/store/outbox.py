@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, exists, insert, literal, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    and_,
+    exists,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql import Select
 
-from .dialects import insert_or_skip
+from .dialects import as_committed, insert_or_skip
 from .records import DeliveryStatus, Message, SubscriptionStatus, moment
 from .tables import Tables
 
@@ -35,10 +46,9 @@ def add_message(
         "id": message_id, "name": name, "key": key, "tenant": tenant, "body": body,
         "idempotency": digest, "created_at": now, "fanned_out": False,
     }  # fmt: skip
-    added = connection.execute(insert_or_skip(connection, tables.messages), row)
-    if added.rowcount or digest is None:
-        return _message(row)
-    return _first(connection, tables, digest)
+    connection.execute(insert_or_skip(connection, tables.messages), row)
+    # Looked up, and not told by the row count: MySQL counts a row that it found as well.
+    return _message(row) if digest is None else _first(connection, tables, digest)
 
 
 def idempotency_digest(name: str, tenant: str | None, key: str | None) -> str | None:
@@ -51,7 +61,7 @@ def idempotency_digest(name: str, tenant: str | None, key: str | None) -> str | 
 
 def _first(connection: Connection, tables: Tables, digest: str) -> Message:
     found = select(tables.messages).where(tables.messages.c.idempotency == digest)
-    return _message(connection.execute(found).mappings().one())
+    return _message(connection.execute(as_committed(connection, found)).mappings().one())
 
 
 def _message(row: Any) -> Message:
@@ -77,40 +87,58 @@ def fan_out(
     tables: Tables,
     *,
     now: int,
-    first_due: Callable[[str, int], int],
+    first_delay: Callable[[str], int],
     limit: int,
 ) -> int:
     """Turn waiting messages into deliveries, one for each subscription that wants them.
 
     Doing it twice adds nothing: a delivery is unique by message and subscription.
 
-    :param first_due: from a webhook's name and the time its message was sent to the time of the
-        first attempt.
+    :param first_delay: from a webhook's name to the microseconds before its first attempt.
     :returns: how many messages were done.
     """
+    rows = _waiting(connection, tables, limit)
+    if not rows:
+        return 0
+    if _lock_once(connection, tables, {row.name for row in rows}):
+        # One by one: the first message that reaches a one-shot subscription closes it.
+        for row in rows:
+            _insert_deliveries(connection, tables, [row.id], now=now, delay=first_delay(row.name))
+            _close_once(connection, tables, row.id, row.created_at)
+    else:
+        for delay, ids in _by_delay(rows, first_delay).items():
+            _insert_deliveries(connection, tables, ids, now=now, delay=delay)
     messages = tables.messages
+    done = messages.c.id.in_([row.id for row in rows])
+    connection.execute(update(messages).where(done).values(fanned_out=True))
+    return len(rows)
+
+
+def _waiting(connection: Connection, tables: Tables, limit: int) -> Sequence[Any]:
+    c = tables.messages.c
     waiting = (
-        select(messages.c.id, messages.c.name, messages.c.created_at)
-        .where(messages.c.fanned_out.is_(False))
-        .order_by(messages.c.created_at, messages.c.id)
+        select(c.id, c.name, c.created_at)
+        .where(c.fanned_out.is_(False))
+        .order_by(c.created_at, c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    rows = connection.execute(waiting).all()
-    once = _any_once(connection, tables) if rows else False
+    return connection.execute(waiting).all()
+
+
+def _by_delay(rows: Sequence[Any], first_delay: Callable[[str], int]) -> dict[int, list[str]]:
+    chosen: dict[int, list[str]] = defaultdict(list)
     for row in rows:
-        due_at = first_due(row.name, row.created_at)
-        _insert_deliveries(connection, tables, row.id, now=now, due_at=due_at)
-        if once:
-            _close_once(connection, tables, row.id, row.created_at)
-    ids = [row.id for row in rows]
-    connection.execute(update(messages).where(messages.c.id.in_(ids)).values(fanned_out=True))
-    return len(ids)
+        chosen[first_delay(row.name)].append(row.id)
+    return chosen
 
 
-def _any_once(connection: Connection, tables: Tables) -> bool:
-    once = select(tables.subscriptions.c.id).where(tables.subscriptions.c.once.is_(True))
-    return connection.execute(once.limit(1)).first() is not None
+def _lock_once(connection: Connection, tables: Tables, names: set[str]) -> bool:
+    """Keep other workers off the one-shot subscriptions to ``names``; whether there are any."""
+    s, n = tables.subscriptions.c, tables.names.c
+    wanted = select(n.subscription_id).where(n.name.in_(names))
+    once = select(s.id).where(s.once.is_(True), s.id.in_(wanted)).order_by(s.id).with_for_update()
+    return bool(connection.execute(once).all())
 
 
 def _close_once(connection: Connection, tables: Tables, message_id: str, sent: int) -> None:
@@ -129,27 +157,29 @@ def _close_once(connection: Connection, tables: Tables, message_id: str, sent: i
 
 
 def _insert_deliveries(
-    connection: Connection, tables: Tables, message_id: str, *, now: int, due_at: int
+    connection: Connection, tables: Tables, message_ids: Sequence[str], *, now: int, delay: int
 ) -> None:
     columns = [
         "message_id", "subscription_id", "status", "attempts", "attempts_before_replay",
         "claims", "due_at", "created_at",
     ]  # fmt: skip
-    wanted = _wanted(tables, message_id).add_columns(
-        literal(str(DeliveryStatus.PENDING)),
-        literal(0), literal(0), literal(0), literal(due_at), literal(now),
+    wanted = _wanted(tables, message_ids).add_columns(
+        literal(str(DeliveryStatus.PENDING)), literal(0), literal(0), literal(0),
+        (tables.messages.c.created_at + literal(delay, BigInteger)), literal(now, BigInteger),
     )  # fmt: skip
     connection.execute(insert(tables.deliveries).from_select(columns, wanted))
 
 
-def _wanted(tables: Tables, message_id: str) -> Select[Any]:
+def _wanted(tables: Tables, message_ids: Sequence[str]) -> Select[Any]:
     """Pairs of message and subscription: the one place that says who gets what.
 
     A subscription gets a message when it wants the name, existed when the message was sent, belongs
-    to the same tenant, has the message's key or none, is enabled and has not expired.
+    to the same tenant, has the message's key or none, is enabled and has not expired. A one-shot
+    subscription gets nothing after its first.
     """
     message, name = tables.messages.c, tables.names.c
     subscription, delivery = tables.subscriptions.c, tables.deliveries.c
+    earlier = tables.deliveries.alias()
     same_tenant = or_(
         subscription.tenant == message.tenant,
         and_(subscription.tenant.is_(None), message.tenant.is_(None)),
@@ -157,19 +187,21 @@ def _wanted(tables: Tables, message_id: str) -> Select[Any]:
     known = exists().where(
         delivery.message_id == message.id, delivery.subscription_id == subscription.id
     )
+    used = exists().where(earlier.c.subscription_id == subscription.id)
     return (
         select(message.id, subscription.id)
-        .distinct()
         .select_from(tables.messages)
         .join(tables.names, name.name == message.name)
         .join(tables.subscriptions, subscription.id == name.subscription_id)
         .where(
-            message.id == message_id,
+            message.id.in_(message_ids),
             subscription.status == str(SubscriptionStatus.ENABLED),
             subscription.created_at <= message.created_at,
             or_(subscription.expires_at.is_(None), subscription.expires_at > message.created_at),
             or_(subscription.key.is_(None), subscription.key == message.key),
             same_tenant,
+            or_(subscription.once.is_(False), ~used),
             ~known,
         )
+        .order_by(message.created_at, message.id, subscription.id)
     )

@@ -1,4 +1,4 @@
-"""The queue of due deliveries: claimed under a lease, settled under the same token, replayed.
+"""The queue of due deliveries: claimed under a lease, handed back, replayed.
 
 A claim moves ``due_at`` to the end of its lease and writes a token. A worker that dies leaves rows
 that come due again by themselves; a worker that comes back late finds that its token is gone.
@@ -6,306 +6,268 @@ that come due again by themselves; a worker that comes back late finds that its 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 
-from .records import Claimed, DeliveryStatus, Settlement, SubscriptionStatus, microseconds
-from .subscriptions import cancel_waiting
+from . import statements
+from .database import Database
+from .dialects import as_list
+from .outbox import any_waiting
+from .records import Claimed, DeliveryStatus, SubscriptionStatus
 from .tables import Tables
 
 #: A delivery that was claimed so often without any outcome kills its workers: it is set aside.
 CLAIMS_BEFORE_QUARANTINE = 3
 
-# Rows looked at for each one wanted, so that one busy subscription does not hide the others.
-_LOOK_AHEAD = 4
+# Rows looked at beyond those wanted, so that one busy subscription does not hide the others.
+_LOOK_AHEAD = 48
+
+_PENDING = str(DeliveryStatus.PENDING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one look at the tables, without any lock, says about the work at hand."""
+
+    #: Whether a message waits to be fanned out.
+    waiting: bool
+    #: Whether a delivery is due that this worker has room for.
+    due: bool
+    #: When the next delivery comes due that is not due yet, in microseconds since 1970.
+    next_due: int | None
+
+
+def look(
+    connection: Connection, tables: Tables, *, now: int, limit: int, room: Callable[[str], int]
+) -> Look:
+    """See whether there is anything to do; for the arguments see :func:`claim`."""
+    return Look(
+        waiting=any_waiting(connection, tables),
+        due=limit > 0 and bool(_chosen(connection, tables, now, 1, room)),
+        next_due=connection.execute(statements.next_due(tables), {"now": now}).scalar(),
+    )
 
 
 def claim(
-    connection: Connection,
-    tables: Tables,
+    database: Database,
     *,
     token: str,
     now: int,
     lease: int,
     limit: int,
-    per_subscription: int,
-    in_flight: Mapping[str, int],
-) -> list[Claimed]:
-    """Lease up to ``limit`` due deliveries, at most ``per_subscription`` at a time for each.
+    room: Callable[[str], int],
+) -> tuple[list[Claimed], list[int]]:
+    """Lease up to ``limit`` due deliveries.
 
     :param token: new for every claim; what is written later must carry it.
     :param lease: microseconds; longer than an attempt can take.
-    :param in_flight: what this worker already holds, counted by subscription.
+    :param room: from the id of a subscription to how many of its deliveries may be leased.
+    :returns: what was leased, and the ids of the deliveries that were set aside as poisonous.
     """
-    room = _pick(_candidates(connection, tables, now, limit, per_subscription, in_flight),
-                 limit, per_subscription, in_flight)  # fmt: skip
-    poisoned = [row.id for row in room if row.claims >= CLAIMS_BEFORE_QUARANTINE]
-    chosen = [row.id for row in room if row.claims < CLAIMS_BEFORE_QUARANTINE]
-    _quarantine(connection, tables, poisoned, now)
-    if not chosen:
-        return []
-    _lease(connection, tables, chosen, token=token, now=now, until=now + lease)
-    return _read(connection, tables, token)
+    tables = database.tables
+    if database.locks_rows:
+        leased, poisoned = database.write(
+            lambda c: _lease(
+                c, tables, _chosen(c, tables, now, limit, room, lock=True), token, now, now + lease
+            )
+        )
+    else:
+        # Whoever looks with the write lock in hand keeps every view waiting meanwhile.
+        found = database.read(lambda c: _chosen(c, tables, now, limit, room))
+        if not found:
+            return [], []
+        leased, poisoned = database.write(
+            lambda c: _lease(c, tables, found, token, now, now + lease)
+        )
+    return database.read(lambda c: _read(c, tables, leased, token)), poisoned
 
 
-def _candidates(
+class _Candidate(NamedTuple):
+    delivery_id: int
+    subscription_id: str
+    claims: int
+    first_try: bool
+    #: Whether its subscription is disabled, so that it is to be cancelled.
+    disabled: bool
+
+
+def _chosen(
     connection: Connection,
     tables: Tables,
     now: int,
     limit: int,
-    per_subscription: int,
-    in_flight: Mapping[str, int],
-) -> Sequence[Any]:
-    d, s = tables.deliveries.c, tables.subscriptions.c
-    full = [name for name, count in in_flight.items() if count >= per_subscription]
-    due = (
-        select(d.id, d.subscription_id, d.claims)
-        .join(tables.subscriptions, s.id == d.subscription_id)
-        .where(
-            d.status == str(DeliveryStatus.PENDING),
-            d.due_at <= now,
-            s.status == str(SubscriptionStatus.ENABLED),
-            s.paused_until <= now,
-        )
-        .order_by(d.due_at, d.id)
-        .limit(limit * _LOOK_AHEAD)
-        .with_for_update(skip_locked=True, of=tables.deliveries)
-    )
-    if full:
-        due = due.where(d.subscription_id.not_in(full))
-    return connection.execute(due).all()
+    room: Callable[[str], int],
+    lock: bool = False,
+) -> list[_Candidate]:
+    """What to lease: the oldest first, but where a few subscriptions block the front, past them."""
+    wanted = limit + min(3 * limit, _LOOK_AHEAD)
+    rows = _due(connection, tables, now, wanted, lock)
+    chosen = _pick(rows, limit, room)
+    if len(chosen) >= limit or len(rows) < wanted:
+        return chosen
+    others = _open_subscriptions(connection, tables, now, limit, room)
+    if not others:
+        return chosen
+    known = {candidate.delivery_id for candidate, _ in rows}
+    more = _due(connection, tables, now, wanted, lock, others)
+    rows += [row for row in more if row[0].delivery_id not in known]
+    return _pick(rows, limit, room)
+
+
+def _due(
+    connection: Connection,
+    tables: Tables,
+    now: int,
+    limit: int,
+    lock: bool,
+    only: Sequence[str] | None = None,
+) -> list[tuple[_Candidate, bool]]:
+    """The oldest due deliveries, each with whether its subscription is paused."""
+    dialect = connection.dialect.name
+    values: dict[str, Any] = {"now": now, "most": limit}
+    if only is not None:
+        values["ids"] = as_list(dialect, only)
+    due = statements.due(tables, dialect, lock, only is not None)
+    rows = connection.execute(due, values).all()
+    states = _states(connection, tables, {row[1] for row in rows}, now) if rows else {}
+    found = []
+    for delivery_id, subscription_id, claims, attempts, before in rows:
+        state = states.get(subscription_id)
+        if state is not None:  # not deleted between the two looks
+            disabled, paused = state
+            first = attempts == before
+            one = _Candidate(delivery_id, subscription_id, claims, first, disabled)
+            found.append((one, paused))
+    return found
+
+
+def _states(
+    connection: Connection, tables: Tables, ids: set[str], now: int
+) -> dict[str, tuple[bool, bool]]:
+    """Whether subscriptions are disabled, and whether they are paused."""
+    dialect, found = connection.dialect.name, {}
+    asked = statements.states(tables, dialect)
+    rows = connection.execute(asked, {"ids": as_list(dialect, ids)}).all()
+    for subscription_id, status, paused_until in rows:
+        disabled = status != SubscriptionStatus.ENABLED
+        found[subscription_id] = (disabled, paused_until > now and not disabled)
+    return found
 
 
 def _pick(
-    rows: Sequence[Any], limit: int, per_subscription: int, in_flight: Mapping[str, int]
-) -> list[Any]:
-    held = Counter(in_flight)
-    picked: list[Any] = []
-    for row in rows:
-        if len(picked) < limit and held[row.subscription_id] < per_subscription:
-            held[row.subscription_id] += 1
-            picked.append(row)
+    rows: Sequence[tuple[_Candidate, bool]], limit: int, room: Callable[[str], int]
+) -> list[_Candidate]:
+    """As many as may be leased, first tries first."""
+    picked: list[_Candidate] = []
+    held: Counter[str] = Counter()
+    for one, paused in sorted(rows, key=lambda row: not row[0].first_try):
+        if len(picked) >= limit:
+            break
+        if one.disabled or not paused and held[one.subscription_id] < room(one.subscription_id):
+            held[one.subscription_id] += 1
+            picked.append(one)
     return picked
 
 
-def _quarantine(connection: Connection, tables: Tables, ids: Sequence[int], now: int) -> None:
-    if ids:
-        connection.execute(
-            update(tables.deliveries)
-            .where(tables.deliveries.c.id.in_(ids))
-            .values(
-                status=str(DeliveryStatus.EXHAUSTED),
-                reason="quarantined",
-                token=None,
-                settled_at=now,
-            )
-        )
+def _open_subscriptions(
+    connection: Connection, tables: Tables, now: int, limit: int, room: Callable[[str], int]
+) -> list[str]:
+    """Subscriptions that have room and due deliveries, those that wait longest first.
+
+    One look at an index for each subscription: the cost doesn't grow with what the blocked ones
+    have piled up.
+    """
+    waiting = statements.open_subscriptions(tables)
+    with connection.execute(waiting, {"now": now}) as found:
+        return list(islice((one for one in found.scalars() if room(one) > 0), limit))
 
 
 def _lease(
-    connection: Connection, tables: Tables, ids: Sequence[int], *, token: str, now: int, until: int
-) -> None:
-    d = tables.deliveries.c
-    connection.execute(
-        update(tables.deliveries)
-        .where(d.id.in_(ids), d.status == str(DeliveryStatus.PENDING), d.due_at <= now)
-        .values(token=token, due_at=until, attempts=d.attempts + 1, claims=d.claims + 1)
-    )
-
-
-def _read(connection: Connection, tables: Tables, token: str) -> list[Claimed]:
-    d, m, s = tables.deliveries.c, tables.messages.c, tables.subscriptions.c
-    rows = connection.execute(
-        select(
-            d.id, d.attempts, d.attempts_before_replay, d.message_id, d.subscription_id,
-            m.name, m.body, s.tenant, s.url, s.sealed_secret, s.callback,
-        )
-        .join(tables.messages, m.id == d.message_id)
-        .join(tables.subscriptions, s.id == d.subscription_id)
-        .where(d.token == token)
-        .order_by(d.id)
-    )  # fmt: skip
-    return [
-        Claimed(
-            delivery_id=row.id,
-            token=token,
-            number=row.attempts,
-            position=row.attempts - row.attempts_before_replay,
-            message_id=row.message_id,
-            name=row.name,
-            body=bytes(row.body),
-            subscription_id=row.subscription_id,
-            tenant=row.tenant,
-            url=row.url,
-            sealed_secret=None if row.sealed_secret is None else bytes(row.sealed_secret),
-            callback=row.callback,
-        )
-        for row in rows
-    ]
-
-
-def settle(
     connection: Connection,
     tables: Tables,
-    settlements: Sequence[Settlement],
-    *,
+    chosen: Sequence[_Candidate],
+    token: str,
     now: int,
-    disable_after: int,
-) -> tuple[list[Settlement], dict[str, str]]:
-    """Write what came of claims, in one batch, only where their tokens still hold.
-
-    :param disable_after: microseconds of nothing but failures after which a subscription is disabled.
-    :returns: the settlements that were written, and the reasons of newly disabled subscriptions
-        by id.
-    """
-    live = _still_held(connection, tables, settlements)
-    if not live:
-        return [], {}
-    _write_deliveries(connection, tables, live, now)
-    _write_attempts(connection, tables, live)
-    disabled = _write_subscriptions(connection, tables, live, now, disable_after)
-    return live, disabled
-
-
-def _still_held(
-    connection: Connection, tables: Tables, settlements: Sequence[Settlement]
-) -> list[Settlement]:
-    d = tables.deliveries.c
-    ids = [s.claimed.delivery_id for s in settlements]
-    held = select(d.id, d.token).where(d.id.in_(ids)).with_for_update()
-    tokens = {row.id: row.token for row in connection.execute(held)}
-    return [s for s in settlements if tokens.get(s.claimed.delivery_id) == s.claimed.token]
+    until: int,
+) -> tuple[list[int], list[int]]:
+    live = [one for one in chosen if not one.disabled]
+    poisoned = [one.delivery_id for one in live if one.claims >= CLAIMS_BEFORE_QUARANTINE]
+    leased = [one.delivery_id for one in live if one.claims < CLAIMS_BEFORE_QUARANTINE]
+    cancelled = [one.delivery_id for one in chosen if one.disabled]
+    dialect = connection.dialect.name
+    for ids, to_status, to_reason in (
+        (poisoned, DeliveryStatus.EXHAUSTED, "quarantined"),
+        (cancelled, DeliveryStatus.CANCELLED, "disabled"),
+    ):
+        if ids:
+            values = {"to_status": str(to_status), "to_reason": to_reason, "now": now}
+            values["ids"] = as_list(dialect, ids)
+            connection.execute(statements.set_aside(tables, dialect), values)
+    if leased:
+        values = {"ids": as_list(dialect, leased), "now": now, "to_token": token, "until": until}
+        connection.execute(statements.lease(tables, dialect), values)
+    return leased, poisoned
 
 
-def _write_deliveries(
-    connection: Connection, tables: Tables, live: Sequence[Settlement], now: int
-) -> None:
-    d = tables.deliveries.c
-    changed = (
-        update(tables.deliveries)
-        .where(d.id == bindparam("of_id"))
-        .values(
-            status=bindparam("to_status"),
-            reason=bindparam("to_reason"),
-            due_at=bindparam("to_due_at"),
-            settled_at=bindparam("to_settled_at"),
-            attempts=d.attempts - bindparam("not_made"),
-            token=None,
-            claims=0,
-        )
+def _read(connection: Connection, tables: Tables, ids: Sequence[int], token: str) -> list[Claimed]:
+    """What was leased, with its subscription; each message is read once, however many get it."""
+    if not ids:
+        return []
+    dialect = connection.dialect.name
+    values = {"ids": as_list(dialect, ids), "token": token}
+    rows = connection.execute(statements.leased(tables, dialect), values).all()
+    wanted = {"ids": as_list(dialect, {row[3] for row in rows})}
+    messages = {
+        message_id: (name, bytes(body))
+        for message_id, name, body in connection.execute(
+            statements.bodies(tables, dialect), wanted
+        ).all()
+    }
+    found = {row[0]: _claimed(row, token, messages) for row in rows}
+    return [found[delivery_id] for delivery_id in ids if delivery_id in found]
+
+
+def _claimed(row: Any, token: str, messages: Mapping[str, tuple[str, bytes]]) -> Claimed:
+    (
+        delivery_id, attempts, before, message_id, subscription_id, due_at,
+        tenant, url, sealed_secret, callback, failing_since,
+    ) = row  # fmt: skip
+    name, body = messages[message_id]
+    return Claimed(
+        delivery_id=delivery_id,
+        token=token,
+        number=attempts,
+        position=attempts - before,
+        message_id=message_id,
+        name=name,
+        body=body,
+        subscription_id=subscription_id,
+        tenant=tenant,
+        url=url,
+        sealed_secret=None if sealed_secret is None else bytes(sealed_secret),
+        callback=callback,
+        until=due_at,
+        failing_since=failing_since,
     )
-    rows = [
-        {
-            "of_id": s.claimed.delivery_id,
-            "to_status": str(s.status),
-            "to_reason": s.reason,
-            "to_due_at": s.due_at,
-            "not_made": 0 if s.attempt else 1,
-            "to_settled_at": None if s.status is DeliveryStatus.PENDING else now,
-        }
-        for s in live
-    ]
-    connection.execute(changed, rows)
-
-
-def _write_attempts(connection: Connection, tables: Tables, live: Sequence[Settlement]) -> None:
-    rows = [
-        {
-            "delivery_id": s.attempt.delivery_id,
-            "number": s.attempt.number,
-            "outcome": s.attempt.outcome,
-            "status_code": s.attempt.status_code,
-            "detail": s.attempt.detail,
-            "excerpt": s.attempt.excerpt,
-            "started_at": microseconds(s.attempt.started_at.timestamp()),
-            "duration": microseconds(s.attempt.duration),
-        }
-        for s in live
-        if s.attempt is not None
-    ]
-    if rows:
-        connection.execute(insert(tables.attempts), rows)
-
-
-def _write_subscriptions(
-    connection: Connection,
-    tables: Tables,
-    live: Sequence[Settlement],
-    now: int,
-    disable_after: int,
-) -> dict[str, str]:
-    """Failing streaks, pauses and disabling, once for each subscription of the batch."""
-    c = tables.subscriptions.c
-    tried = [s for s in live if s.attempt is not None]
-    good = {s.claimed.subscription_id for s in tried if s.status is DeliveryStatus.DELIVERED}
-    bad = {s.claimed.subscription_id for s in tried} - good
-    recovered = c.id.in_(good) & c.failing_since.is_not(None)
-    connection.execute(update(tables.subscriptions).where(recovered).values(failing_since=None))
-    newly_failing = c.id.in_(bad) & c.failing_since.is_(None)
-    connection.execute(update(tables.subscriptions).where(newly_failing).values(failing_since=now))
-    _pause(connection, tables, live)
-    reasons = _given_up(connection, tables, bad, now - disable_after)
-    reasons |= {s.claimed.subscription_id: s.disable for s in live if s.disable}
-    return _disable(connection, tables, reasons, bad, now)
-
-
-def _pause(connection: Connection, tables: Tables, live: Sequence[Settlement]) -> None:
-    c = tables.subscriptions.c
-    for s in live:
-        if s.paused_until is not None:
-            later = case((c.paused_until > s.paused_until, c.paused_until), else_=s.paused_until)
-            chosen = c.id == s.claimed.subscription_id
-            connection.execute(
-                update(tables.subscriptions).where(chosen).values(paused_until=later)
-            )
-
-
-def _given_up(
-    connection: Connection, tables: Tables, failing: set[str], before: int
-) -> dict[str, str]:
-    c = tables.subscriptions.c
-    worn_out = select(c.id).where(c.id.in_(failing), c.failing_since <= before)
-    return {found: "failing" for found in connection.execute(worn_out).scalars()}
-
-
-def _disable(
-    connection: Connection, tables: Tables, reasons: Mapping[str, str], bad: set[str], now: int
-) -> dict[str, str]:
-    c = tables.subscriptions.c
-    done = {}
-    for subscription_id, reason in reasons.items():
-        changed = connection.execute(
-            update(tables.subscriptions)
-            .where(c.id == subscription_id, c.status == str(SubscriptionStatus.ENABLED))
-            .values(status=str(SubscriptionStatus.DISABLED), reason=reason)
-        )
-        if changed.rowcount == 1:
-            done[subscription_id] = reason
-    # Also those that somebody else disabled while an attempt was under way.
-    if bad:
-        cancel_waiting(connection, tables, sorted(bad), now=now)
-    return done
 
 
 def hand_back(connection: Connection, tables: Tables, claimed: Sequence[Claimed], now: int) -> None:
     """Give up leases whose attempts were not made: due at once, and not counted."""
     d = tables.deliveries.c
+    of_token: dict[str, list[int]] = defaultdict(list)
     for one in claimed:
+        of_token[one.token].append(one.delivery_id)
+    for token, ids in of_token.items():
         connection.execute(
             update(tables.deliveries)
-            .where(d.id == one.delivery_id, d.token == one.token)
+            .where(d.id.in_(ids), d.token == token)
             .values(token=None, due_at=now, attempts=d.attempts - 1, claims=d.claims - 1)
         )
-
-
-def next_due(connection: Connection, tables: Tables) -> int | None:
-    """When the next pending delivery comes due, in microseconds since 1970."""
-    d = tables.deliveries.c
-    pending = d.status == str(DeliveryStatus.PENDING)
-    return connection.execute(select(func.min(d.due_at)).where(pending)).scalar()
 
 
 def replayable(

@@ -116,6 +116,10 @@ class Claimed:
     url: str
     sealed_secret: bytes | None = field(repr=False)
     callback: str | None
+    #: When the lease ends, in microseconds since 1970: by then its outcome must be written.
+    until: int
+    #: Since when its subscription has only failed, in microseconds since 1970.
+    failing_since: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,10 +22,14 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.mysql import LONGBLOB
+from sqlalchemy.dialects.mysql import LONGBLOB, TEXT, VARCHAR
+from sqlalchemy.types import TypeEngine
 
 _Number = BigInteger().with_variant(Integer, "sqlite")
 _Bytes = LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb")
+# By default these two take "ACME" and "acme" for the same text: one tenant would get the other's.
+_EXACT = "utf8mb4_bin"
+_Text = Text().with_variant(TEXT(collation=_EXACT), "mysql", "mariadb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +61,22 @@ def make_tables(metadata: MetaData | None = None, prefix: str = "webhooks_") -> 
     )
 
 
+def _short(length: int) -> TypeEngine[str]:
+    return String(length).with_variant(VARCHAR(length, collation=_EXACT), "mysql", "mariadb")
+
+
 def _subscriptions(metadata: MetaData, prefix: str) -> Table:
     return Table(
         f"{prefix}subscriptions",
         metadata,
-        Column("id", String(40), primary_key=True),
-        Column("url", Text, nullable=False),
-        Column("tenant", String(200)),
-        Column("key", String(200)),
-        Column("status", String(20), nullable=False),
-        Column("reason", String(40)),  # why it is disabled
+        Column("id", _short(40), primary_key=True),
+        Column("url", _Text, nullable=False),
+        Column("tenant", _short(200)),
+        Column("key", _short(200)),
+        Column("status", _short(20), nullable=False),
+        Column("reason", _short(40)),  # why it is disabled
         Column("sealed_secret", _Bytes),  # no secret: verified by the published public key alone
-        Column("callback", String(200)),  # the callback that captured it
+        Column("callback", _short(200)),  # the callback that captured it
         Column("once", Boolean, nullable=False),
         Column("created_at", BigInteger, nullable=False),
         Column("expires_at", BigInteger),  # messages from then on don't reach it
@@ -82,8 +90,8 @@ def _names(metadata: MetaData, prefix: str) -> Table:
     return Table(
         f"{prefix}names",
         metadata,
-        Column("subscription_id", String(40), primary_key=True),
-        Column("name", String(200), primary_key=True),
+        Column("subscription_id", _short(40), primary_key=True),
+        Column("name", _short(200), primary_key=True),
         ForeignKeyConstraint(
             ["subscription_id"],
             [f"{prefix}subscriptions.id"],
@@ -98,12 +106,12 @@ def _messages(metadata: MetaData, prefix: str) -> Table:
     return Table(
         f"{prefix}messages",
         metadata,
-        Column("id", String(40), primary_key=True),
-        Column("name", String(200), nullable=False),
-        Column("tenant", String(200)),
-        Column("key", String(200)),
+        Column("id", _short(40), primary_key=True),
+        Column("name", _short(200), nullable=False),
+        Column("tenant", _short(200)),
+        Column("key", _short(200)),
         Column("body", _Bytes, nullable=False),
-        Column("idempotency", String(64)),  # digest of name, tenant and the caller's key
+        Column("idempotency", _short(64)),  # digest of name, tenant and the caller's key
         Column("created_at", BigInteger, nullable=False),
         Column("fanned_out", Boolean, nullable=False),
         UniqueConstraint("idempotency", name=f"{prefix}messages_idempotency"),
@@ -118,18 +126,18 @@ def _deliveries(metadata: MetaData, prefix: str) -> Table:
         Column("id", _Number, primary_key=True, autoincrement=True),
         _reference("message_id", prefix, "messages", "deliveries_message"),
         _reference("subscription_id", prefix, "subscriptions", "deliveries_subscription"),
-        Column("status", String(20), nullable=False),
-        Column("reason", String(40)),  # the last decision's reason code
+        Column("status", _short(20), nullable=False),
+        Column("reason", _short(40)),  # the last decision's reason code
         Column("attempts", Integer, nullable=False),  # counted when claimed
         Column("attempts_before_replay", Integer, nullable=False),
         Column("claims", Integer, nullable=False),  # claims since the last outcome
-        Column("token", String(40)),  # who holds the lease; nobody when null
+        Column("token", _short(40)),  # who holds the lease; nobody when null
         Column("due_at", BigInteger, nullable=False),  # while leased: when the lease ends
         Column("created_at", BigInteger, nullable=False),
         Column("settled_at", BigInteger),
         UniqueConstraint("message_id", "subscription_id", name=f"{prefix}deliveries_once"),
         Index(f"{prefix}deliveries_due", "status", "due_at"),
-        Index(f"{prefix}deliveries_of_subscription", "subscription_id", "status"),
+        Index(f"{prefix}deliveries_of_subscription", "subscription_id", "status", "due_at"),
     )
 
 
@@ -147,9 +155,9 @@ def _attempts(metadata: MetaData, prefix: str) -> Table:
             nullable=False,
         ),
         Column("number", Integer, nullable=False),
-        Column("outcome", String(40), nullable=False),
+        Column("outcome", _short(40), nullable=False),
         Column("status_code", Integer),
-        Column("detail", Text, nullable=False),
+        Column("detail", _Text, nullable=False),
         Column("excerpt", _Bytes),
         Column("started_at", BigInteger, nullable=False),
         Column("duration", BigInteger, nullable=False),  # microseconds
@@ -159,4 +167,4 @@ def _attempts(metadata: MetaData, prefix: str) -> Table:
 
 def _reference(column: str, prefix: str, target: str, name: str) -> Column[str]:
     reference = ForeignKey(f"{prefix}{target}.id", name=f"{prefix}{name}", ondelete="CASCADE")
-    return Column(column, String(40), reference, nullable=False)
+    return Column(column, _short(40), reference, nullable=False)

@@ -8,4 +8,5 @@ window.SwaggerUIBundle({
   deepLinking: true,
   defaultModelsExpandDepth: 1,
   docExpansion: "list",
+  validatorUrl: "none",
 });

@@ -1,0 +1,152 @@
+"""Leased deliveries on their way to the senders: fair between subscriptions, capped for each."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from ..store.records import Claimed
+
+
+class Buffer:
+    """Hands out deliveries, one subscription after the other.
+
+    A subscription is *doubtful* when its last attempt got no answer: it gets one attempt at a time,
+    and all doubtful ones together never have more than half of the threads.
+
+    :param cap: how many deliveries of one subscription may be under way at the same time.
+    :param threads: how many senders there may be.
+    """
+
+    def __init__(self, cap: int, threads: int) -> None:
+        self._cap = cap
+        self._doubtful_share = max(1, threads // 2)
+        self._changed = threading.Condition(threading.Lock())
+        self._waiting: dict[str, deque[Claimed]] = {}
+        self._under_way: Counter[str] = Counter()
+        #: Subscriptions that may begin another delivery, in turn, each once.
+        self._in_turn: deque[str] = deque()
+        self._lined_up: set[str] = set()
+        self._doubtful: set[str] = set()
+        self._dismissed = 0
+        #: How many deliveries wait for a sender.
+        self.waiting = 0
+        #: How many deliveries senders have taken and not finished.
+        self.under_way = 0
+
+    @property
+    def held(self) -> int:
+        """How many deliveries wait or are under way."""
+        with self._changed:
+            return self.waiting + self.under_way
+
+    @property
+    def occupied(self) -> int:
+        """How many are held, without doubtful ones that wait: they keep nobody else waiting."""
+        with self._changed:
+            return self.waiting + self.under_way - self._doubtful_waiting()
+
+    def room(self, subscription_id: str, beyond: int = 0) -> int:
+        """How many more deliveries of a subscription to lease.
+
+        :param beyond: how many may wait besides those that may be under way.
+        """
+        with self._changed:
+            held = self._under_way[subscription_id] + len(self._waiting.get(subscription_id, ()))
+            if subscription_id in self._doubtful:
+                return 1 - held if self._doubtful_waiting() < self._doubtful_share else 0
+            return self._cap + beyond - held
+
+    def add(self, claimed: Sequence[Claimed]) -> None:
+        """Take in what was leased."""
+        with self._changed:
+            for one in claimed:
+                self._waiting.setdefault(one.subscription_id, deque()).append(one)
+                self._line_up(one.subscription_id)
+            self.waiting += len(claimed)
+            self._changed.notify(len(claimed))
+
+    def take(self) -> Claimed | None:
+        """The next delivery to send; waits for one. ``None`` when the asking thread is to end."""
+        with self._changed:
+            while not self._dismissed:
+                subscription_id = self._next()
+                if subscription_id is not None:
+                    return self._begin(subscription_id)
+                self._changed.wait()
+            self._dismissed -= 1
+            return None
+
+    def finish(self, claimed: Claimed, answered: bool) -> None:
+        """Say that a delivery that was taken is over, and whether its receiver answered."""
+        subscription_id = claimed.subscription_id
+        with self._changed:
+            self.under_way -= 1
+            self._under_way[subscription_id] -= 1
+            if not self._under_way[subscription_id]:
+                del self._under_way[subscription_id]
+            if answered:
+                self._doubtful.discard(subscription_id)
+            else:
+                self._doubtful.add(subscription_id)
+            self._line_up(subscription_id)
+            if self._in_turn:
+                self._changed.notify()
+
+    def dismiss(self, threads: int) -> None:
+        """Let as many threads end, each as soon as it asks for more."""
+        with self._changed:
+            self._dismissed += threads
+            self._changed.notify(threads)
+
+    def clear(self) -> list[Claimed]:
+        """Give up, and give back, all that no sender has taken."""
+        with self._changed:
+            unbegun = [one for line in self._waiting.values() for one in line]
+            self._waiting.clear()
+            self._in_turn.clear()
+            self._lined_up.clear()
+            self.waiting = 0
+            return unbegun
+
+    def _doubtful_waiting(self) -> int:
+        return sum(len(self._waiting[s]) for s in self._doubtful & self._waiting.keys())
+
+    def _allowed(self, subscription_id: str) -> int:
+        return 1 if subscription_id in self._doubtful else self._cap
+
+    def _may_begin(self, subscription_id: str) -> bool:
+        return self._under_way[subscription_id] < self._allowed(subscription_id)
+
+    def _line_up(self, subscription_id: str) -> None:
+        waits = subscription_id in self._waiting and subscription_id not in self._lined_up
+        if waits and self._may_begin(subscription_id):
+            self._in_turn.append(subscription_id)
+            self._lined_up.add(subscription_id)
+
+    def _next(self) -> str | None:
+        for _ in range(len(self._in_turn)):
+            subscription_id = self._in_turn.popleft()
+            if subscription_id in self._doubtful and not self._has_share_left():
+                self._in_turn.append(subscription_id)
+                continue
+            self._lined_up.remove(subscription_id)
+            if self._may_begin(subscription_id):  # it may have become doubtful meanwhile
+                return subscription_id
+        return None
+
+    def _has_share_left(self) -> bool:
+        under_way = (n for s, n in self._under_way.items() if s in self._doubtful)
+        return sum(under_way) < self._doubtful_share
+
+    def _begin(self, subscription_id: str) -> Claimed:
+        line = self._waiting[subscription_id]
+        claimed = line.popleft()
+        if not line:
+            del self._waiting[subscription_id]
+        self.waiting -= 1
+        self.under_way += 1
+        self._under_way[subscription_id] += 1
+        self._line_up(subscription_id)
+        return claimed

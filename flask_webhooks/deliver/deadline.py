@@ -1,0 +1,32 @@
+"""Counts the total time of one attempt, from the look-up to the last byte of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from urllib3.util import Timeout
+
+from .outcome import Failure, Reason
+
+
+class Deadline(Timeout):
+    """When an attempt has to end. A ``Timeout`` only so that requests hands it through.
+
+    :ivar phase: what is being done, for the message when time is up.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.phase = "starting"
+        self._seconds = seconds
+        self._end = clock() + seconds
+
+    def remaining(self) -> float:
+        """Give the seconds left: more than 0, or it raises :class:`Failure`."""
+        left = self._end - self.clock()
+        if left <= 0:
+            raise self.passed()
+        return left
+
+    def passed(self) -> Failure:
+        return Failure(Reason.timeout, f"{self._seconds:g} s were over while {self.phase}")

@@ -1,0 +1,249 @@
+"""What a document is refused for: names that clash, references that lead nowhere, and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..declarations import Callback, Operation, Webhook
+from ..exceptions import DeclarationError, ExpressionError
+from ..rules.expressions import impossible
+from .contracts import Contract
+from .converter import JSONSchema
+from .description import Description
+from .plain import as_json
+from .references import lookup, reachable, references
+from .routes import Route
+
+_JSON = "application/json"
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+#: The keys that lead to an operation, such as ``("webhooks", "newBooking", "post")``.
+Way = tuple[str, ...]
+
+
+def check_carried(
+    declarations: Sequence[Webhook], routes: Sequence[Route], elsewhere: Collection[Callback]
+) -> None:
+    """Refuse callbacks that no route carries: neither one of this app, nor one of another."""
+    carried = {id(callback) for route in routes for callback in route.callbacks}
+    carried |= {id(callback) for callback in elsewhere}
+    for declared in declarations:
+        if isinstance(declared, Callback) and id(declared) not in carried:
+            raise DeclarationError(
+                f"Callback {declared.name!r}, declared at {declared.place}, stands on no view in "
+                "the URL map, so it could never be captured. Decorate a view with it and register "
+                "that view, or remove it."
+            )
+
+
+def check_variables(routes: Sequence[Route]) -> None:
+    """Refuse described path parameters that no rule of their view has."""
+    variables: dict[int, set[str]] = {}
+    operations: dict[int, Operation] = {}
+    for route in routes:
+        if operation := route.operation:
+            operations[id(operation)] = operation
+            names = variables.setdefault(id(operation), set())
+            names |= {parameter["name"] for parameter in route.parameters}
+    for key, operation in operations.items():
+        _check_variables(operation, variables[key])
+
+
+def _check_variables(operation: Operation, variables: set[str]) -> None:
+    for parameter in operation.documentation.parameters:
+        if parameter.get("in") == "path" and parameter.get("name") not in variables:
+            known = ", ".join(sorted(variables)) or "none"
+            raise DeclarationError(
+                f"The operation declared at {operation.place} describes the path parameter "
+                f"{parameter.get('name')!r}, but its rule has no such variable. It has: {known}."
+            )
+
+
+def check_document(
+    description: Description, declarations: Sequence[Webhook], routes: Sequence[Route]
+) -> None:
+    """Refuse a finished document that contradicts itself or its declarations."""
+    places = _Places(declarations, routes)
+    operations = list(_operations(description.document))
+    _check_operation_ids(operations, places)
+    _check_security(description.document, operations, places)
+    _check_references(description.document, operations, places)
+    _check_payloads(description, declarations)
+    _check_examples(description, declarations)
+    _check_expressions(routes, description.document)
+
+
+class _Places:
+    """Where the operations of a document were declared."""
+
+    def __init__(self, declarations: Sequence[Webhook], routes: Sequence[Route]) -> None:
+        self._webhooks = {webhook.name: webhook for webhook in declarations}
+        self._routes = {(route.path, route.method.lower()): route for route in routes}
+
+    def of(self, way: Way) -> str:
+        """Input: ``("webhooks", "newBooking", "post")``. Output: that, and the file and line."""
+        text = " → ".join(way)
+        if way[0] == "webhooks":
+            declared: Any = self._webhooks.get(way[1])
+        elif "callbacks" in way[3:]:
+            declared = self._webhooks.get(way[4])
+        else:
+            route = self._routes.get((way[1], way[2]))
+            declared = (route.operation or route.declarations[0]) if route else None
+        return f"{text} (declared at {declared.place})" if declared else f"{text} (added by hand)"
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[Way, Mapping[str, Any]]]:
+    for field in ("paths", "webhooks"):
+        for name, item in document.get(field, {}).items():
+            yield from _of_item((field, name), item)
+
+
+def _of_item(way: Way, item: Mapping[str, Any]) -> Iterator[tuple[Way, Mapping[str, Any]]]:
+    for method in _METHODS:
+        if method in item:
+            operation = item[method]
+            yield (*way, method), operation
+            for name, callback in operation.get("callbacks", {}).items():
+                for expression, nested in callback.items():
+                    if isinstance(nested, Mapping):
+                        below = (*way, method, "callbacks", name, expression)
+                        yield from _of_item(below, nested)
+
+
+def _check_operation_ids(
+    operations: Sequence[tuple[Way, Mapping[str, Any]]], places: _Places
+) -> None:
+    known: dict[str, Way] = {}
+    for way, operation in operations:
+        name = operation.get("operationId")
+        if name is not None and known.setdefault(name, way) is not way:
+            raise DeclarationError(
+                f"operationId {name!r} is given twice: to {places.of(known[name])} and to "
+                f"{places.of(way)}. Give each operation its own."
+            )
+
+
+def _check_security(
+    document: Mapping[str, Any],
+    operations: Sequence[tuple[Way, Mapping[str, Any]]],
+    places: _Places,
+) -> None:
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    for way, holder in [((), document), *operations]:
+        for rule in holder.get("security", ()):
+            for name in rule:
+                if name not in schemes:
+                    where = places.of(way) if way else "The document"
+                    known = ", ".join(sorted(schemes)) or "no scheme"
+                    raise DeclarationError(
+                        f"{where} asks for the security scheme {name!r}, but the document has "
+                        f"{known}. Add it to components.securitySchemes of the document."
+                    )
+
+
+def _check_references(
+    document: Mapping[str, Any],
+    operations: Sequence[tuple[Way, Mapping[str, Any]]],
+    places: _Places,
+) -> None:
+    lost = {ref for ref in set(references(document)) if not _leads(document, ref)}
+    if not lost:
+        return
+    schemas = document.get("components", {}).get("schemas", {})
+    holders = [(f"components.schemas.{name}", schema) for name, schema in schemas.items()]
+    holders += [(places.of(way), operation) for way, operation in reversed(operations)]
+    for where, holder in holders:
+        for reference in references(holder):
+            if reference in lost:
+                raise DeclarationError(_nowhere(reference, where))
+    raise DeclarationError(_nowhere(min(lost), "the document"))
+
+
+def _leads(document: Mapping[str, Any], reference: str) -> bool:
+    if not reference.startswith("#"):
+        return True
+    return reference == "#" or (
+        reference.startswith("#/") and lookup(document, reference) is not None
+    )
+
+
+def _nowhere(reference: str, where: str) -> str:
+    return (
+        f"The reference {reference!r} in {where} leads nowhere. Put what it means into that "
+        "schema's own $defs, or into the components of the document."
+    )
+
+
+def _check_payloads(description: Description, declarations: Sequence[Webhook]) -> None:
+    """What is sent is validated here, so that nothing of it may stand in another document."""
+    components = description.components
+    outside = {
+        name for name, schema in components.items()
+        if any(not reference.startswith("#") for reference in references(schema))
+    }  # fmt: skip
+    if not outside:
+        return
+    for webhook in declarations:
+        used = reachable(references(description.payloads[webhook.name]), components) & outside
+        for name in sorted(used):
+            raise DeclarationError(
+                f"{webhook.name}, declared at {webhook.place}: the schema {name} refers to another "
+                "document, which is never fetched. Put it into the schema instead."
+            )
+
+
+def _check_examples(description: Description, declarations: Sequence[Webhook]) -> None:
+    for webhook in declarations:
+        if examples := webhook.documentation.examples:
+            payload = description.payloads[webhook.name]
+            contract = Contract(webhook.name, None, payload, description.components)
+            for name, example in examples.items():
+                if (reason := contract.refusal(as_json(example))) is not None:
+                    raise DeclarationError(
+                        f"{webhook.name}, declared at {webhook.place}: the example {name!r} does "
+                        f"not fit its schema: {reason}. Give it as it is sent, in JSON."
+                    )
+
+
+def _check_expressions(routes: Sequence[Route], document: Mapping[str, Any]) -> None:
+    for route in routes:
+        if not route.callbacks:
+            continue
+        operation = document["paths"][route.path][route.method.lower()]
+        for callback in route.callbacks:
+            for argument, template in callback.templates:
+                for expression in template.expressions:
+                    problem = impossible(
+                        expression,
+                        path_names=[p["name"] for p in route.parameters],
+                        method=route.method,
+                        query_names=_query_names(operation),
+                        has_request_schema="requestBody" in operation,
+                        request_schema=_schema_at(operation.get("requestBody")),
+                        response_schema=_answer_schema(operation, callback.when),
+                        components=document.get("components", {}),
+                    )
+                    if problem:
+                        raise ExpressionError(
+                            f"{callback.name} on {route.method} {route.path}, {argument}=: "
+                            f"{problem} It is declared at {callback.place}."
+                        )
+
+
+def _query_names(operation: Mapping[str, Any]) -> list[str]:
+    return [p["name"] for p in operation.get("parameters", ()) if p.get("in") == "query"]
+
+
+def _schema_at(holder: Any) -> JSONSchema | None:
+    """The JSON schema of a Request Body or Response Object, where it has no other media type."""
+    content = (holder or {}).get("content", {})
+    return content[_JSON].get("schema") if set(content) == {_JSON} else None
+
+
+def _answer_schema(operation: Mapping[str, Any], when: str) -> JSONSchema | None:
+    """The declared body of the answers that capture, where it is declared for just one of them."""
+    responses = operation.get("responses", {})
+    fitting = [r for code, r in responses.items() if code == when or code[0] + "XX" == when]
+    return _schema_at(fitting[0]) if len(fitting) == 1 and "default" not in responses else None

@@ -1,0 +1,172 @@
+"""What comes of claims: deliveries settled under their tokens, attempts, and failing streaks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, case, insert, select, update
+
+from . import statements
+from .dialects import as_list
+from .records import DeliveryStatus, Settlement, SubscriptionStatus, microseconds
+from .subscriptions import cancel_waiting
+from .tables import Tables
+
+
+def settle(
+    connection: Connection,
+    tables: Tables,
+    settlements: Sequence[Settlement],
+    *,
+    now: int,
+    disable_after: int,
+) -> tuple[list[Settlement], dict[str, str]]:
+    """Write what came of claims, in one batch, only where their tokens still hold.
+
+    :param disable_after: microseconds; a subscription that only failed for so long is disabled.
+    :returns: the settlements that were written, and the reasons of newly disabled subscriptions
+        by id.
+    """
+    live = _still_held(connection, tables, settlements)
+    if not live:
+        return [], {}
+    _write_deliveries(connection, tables, live, now)
+    _write_attempts(connection, tables, live)
+    disabled = _write_subscriptions(connection, tables, live, now, disable_after)
+    return live, disabled
+
+
+def _still_held(
+    connection: Connection, tables: Tables, settlements: Sequence[Settlement]
+) -> list[Settlement]:
+    dialect = connection.dialect.name
+    ids = as_list(dialect, (s.claimed.delivery_id for s in settlements))
+    held = connection.execute(statements.held(tables, dialect), {"ids": ids})
+    tokens = {delivery_id: token for delivery_id, token in held.all()}
+    return [s for s in settlements if tokens.get(s.claimed.delivery_id) == s.claimed.token]
+
+
+def _write_deliveries(
+    connection: Connection, tables: Tables, live: Sequence[Settlement], now: int
+) -> None:
+    settled: dict[tuple[str, str, int], list[int]] = defaultdict(list)
+    waiting = []
+    for s in live:
+        if s.status is DeliveryStatus.PENDING:
+            waiting.append(s)
+        else:
+            not_made = 0 if s.attempt else 1
+            settled[str(s.status), s.reason, not_made].append(s.claimed.delivery_id)
+    dialect = connection.dialect.name
+    for (status, reason, not_made), ids in settled.items():
+        values = {"to_status": status, "to_reason": reason, "not_made": not_made, "now": now}
+        values["ids"] = as_list(dialect, ids)
+        connection.execute(statements.settled(tables, dialect), values)
+    if waiting:
+        _write_waiting(connection, tables, waiting)
+
+
+def _write_waiting(connection: Connection, tables: Tables, waiting: Sequence[Settlement]) -> None:
+    rows = [
+        {
+            "of_id": s.claimed.delivery_id,
+            "to_reason": s.reason,
+            "to_due_at": s.due_at,
+            "not_made": 0 if s.attempt else 1,
+        }
+        for s in waiting
+    ]
+    connection.execute(statements.retried(tables), rows)
+
+
+def _write_attempts(connection: Connection, tables: Tables, live: Sequence[Settlement]) -> None:
+    rows = [
+        {
+            "delivery_id": s.attempt.delivery_id,
+            "number": s.attempt.number,
+            "outcome": s.attempt.outcome,
+            "status_code": s.attempt.status_code,
+            "detail": _storable(s.attempt.detail),
+            "excerpt": s.attempt.excerpt,
+            "started_at": microseconds(s.attempt.started_at.timestamp()),
+            "duration": microseconds(s.attempt.duration),
+        }
+        for s in live
+        if s.attempt is not None
+    ]
+    if rows:
+        connection.execute(insert(tables.attempts), rows)
+
+
+def _storable(text: str) -> str:
+    """Text that every database takes: PostgreSQL refuses NUL, and no driver encodes surrogates."""
+    plain = text.isascii() and "\0" not in text
+    return text if plain else text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _write_subscriptions(
+    connection: Connection,
+    tables: Tables,
+    live: Sequence[Settlement],
+    now: int,
+    disable_after: int,
+) -> dict[str, str]:
+    """Failing streaks, pauses and disabling, once for each subscription of the batch."""
+    c = tables.subscriptions.c
+    # What failed on this side says nothing about the receiver.
+    tried = [s for s in live if s.attempt is not None and s.attempt.outcome != "internal"]
+    good = {s.claimed.subscription_id for s in tried if s.status is DeliveryStatus.DELIVERED}
+    bad = {s.claimed.subscription_id for s in tried} - good
+    if good:
+        dialect = connection.dialect.name
+        values = {"ids": as_list(dialect, good)}
+        connection.execute(statements.recovered(tables, dialect), values)
+    if bad:
+        newly = c.id.in_(bad) & c.failing_since.is_(None)
+        connection.execute(update(tables.subscriptions).where(newly).values(failing_since=now))
+    _pause(connection, tables, live)
+    reasons = _given_up(connection, tables, bad, now - disable_after) if bad else {}
+    reasons |= {s.claimed.subscription_id: s.disable for s in live if s.disable}
+    return _disable(connection, tables, reasons, bad, now)
+
+
+def _pause(connection: Connection, tables: Tables, live: Sequence[Settlement]) -> None:
+    c = tables.subscriptions.c
+    latest: dict[str, int] = {}
+    for s in live:
+        if s.paused_until is not None:
+            known = latest.get(s.claimed.subscription_id, 0)
+            latest[s.claimed.subscription_id] = max(known, s.paused_until)
+    for subscription_id, until in sorted(latest.items()):
+        later = case((c.paused_until > until, c.paused_until), else_=until)
+        connection.execute(
+            update(tables.subscriptions).where(c.id == subscription_id).values(paused_until=later)
+        )
+
+
+def _given_up(
+    connection: Connection, tables: Tables, failing: set[str], before: int
+) -> dict[str, str]:
+    c = tables.subscriptions.c
+    worn_out = select(c.id).where(c.id.in_(failing), c.failing_since <= before)
+    return {found: "failing" for found in connection.execute(worn_out).scalars()}
+
+
+def _disable(
+    connection: Connection, tables: Tables, reasons: Mapping[str, str], bad: set[str], now: int
+) -> dict[str, str]:
+    c = tables.subscriptions.c
+    done = {}
+    for subscription_id, reason in reasons.items():
+        changed = connection.execute(
+            update(tables.subscriptions)
+            .where(c.id == subscription_id, c.status == str(SubscriptionStatus.ENABLED))
+            .values(status=str(SubscriptionStatus.DISABLED), reason=reason)
+        )
+        if changed.rowcount == 1:
+            done[subscription_id] = reason
+    # Also those that somebody else disabled while an attempt was under way.
+    if bad:
+        cancel_waiting(connection, tables, sorted(bad), now=now)
+    return done

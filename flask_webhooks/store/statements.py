@@ -1,0 +1,167 @@
+"""The statements of every claim and every settling, built once: building costs more than running.
+
+What changes from run to run is a parameter, lists included (see :func:`.dialects.as_list`).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Select, Update, bindparam, func, select, update
+
+from .dialects import among
+from .records import DeliveryStatus
+from .tables import Tables
+
+_PENDING = str(DeliveryStatus.PENDING)
+
+_once_for_each = functools.lru_cache(64)
+
+
+@_once_for_each
+def due(tables: Tables, dialect: str, lock: bool, some: bool) -> Select[Any]:
+    """The oldest due deliveries. Parameters: ``now``, ``most``, and with ``some`` ``ids``.
+
+    :param some: only those of the subscriptions ``ids``.
+    """
+    d = tables.deliveries.c
+    found = (
+        select(d.id, d.subscription_id, d.claims, d.attempts, d.attempts_before_replay)
+        .where(d.status == _PENDING, d.due_at <= bindparam("now"))
+        .order_by(d.due_at, d.id)
+        .limit(bindparam("most"))
+    )
+    found = found.where(among(dialect, d.subscription_id, "ids")) if some else found
+    return found.with_for_update(skip_locked=True) if lock else found
+
+
+@_once_for_each
+def next_due(tables: Tables) -> Select[Any]:
+    """When the next delivery comes due. Parameter: ``now``."""
+    d = tables.deliveries.c
+    return select(func.min(d.due_at)).where(d.status == _PENDING, d.due_at > bindparam("now"))
+
+
+@_once_for_each
+def states(tables: Tables, dialect: str) -> Select[Any]:
+    """Whether subscriptions are enabled and paused. Parameter: ``ids``."""
+    s = tables.subscriptions.c
+    return select(s.id, s.status, s.paused_until).where(among(dialect, s.id, "ids"))
+
+
+@_once_for_each
+def open_subscriptions(tables: Tables) -> Select[Any]:
+    """Subscriptions that have due deliveries and no pause. Parameter: ``now``."""
+    d, s = tables.deliveries.c, tables.subscriptions.c
+    oldest = (
+        select(func.min(d.due_at))
+        .where(d.subscription_id == s.id, d.status == _PENDING)
+        .correlate(tables.subscriptions)
+        .scalar_subquery()
+    )
+    now: ColumnElement[int] = bindparam("now", type_=BigInteger)
+    return select(s.id).where(s.paused_until <= now, oldest <= now).order_by(oldest)
+
+
+@_once_for_each
+def lease(tables: Tables, dialect: str) -> Update:
+    """Lease what is still due. Parameters: ``ids``, ``now``, ``to_token`` and ``until``."""
+    d = tables.deliveries.c
+    return still_due(tables, dialect).values(
+        token=bindparam("to_token"),
+        due_at=bindparam("until"),
+        attempts=d.attempts + 1,
+        claims=d.claims + 1,
+    )
+
+
+@_once_for_each
+def set_aside(tables: Tables, dialect: str) -> Update:
+    """Settle without an attempt what is still due. Parameters as there, and two ``to_…``."""
+    return still_due(tables, dialect).values(
+        status=bindparam("to_status"),
+        reason=bindparam("to_reason"),
+        token=None,
+        settled_at=bindparam("now"),
+    )
+
+
+def still_due(tables: Tables, dialect: str) -> Update:
+    """Change deliveries that nobody else leased or settled. Parameters: ``ids`` and ``now``."""
+    d = tables.deliveries.c
+    # Said so that no database walks its index of all that is due to find a few ids.
+    pending, is_due = func.coalesce(d.status, "") == _PENDING, d.due_at + 0 <= bindparam("now")
+    return update(tables.deliveries).where(among(dialect, d.id, "ids"), pending, is_due)
+
+
+@_once_for_each
+def leased(tables: Tables, dialect: str) -> Select[Any]:
+    """What was leased, with its subscription. Parameters: ``ids`` and ``token``."""
+    d, s = tables.deliveries.c, tables.subscriptions.c
+    return (
+        select(
+            d.id, d.attempts, d.attempts_before_replay, d.message_id, d.subscription_id, d.due_at,
+            s.tenant, s.url, s.sealed_secret, s.callback, s.failing_since,
+        )
+        .join(tables.subscriptions, s.id == d.subscription_id)
+        .where(among(dialect, d.id, "ids"), d.token == bindparam("token"))
+    )  # fmt: skip
+
+
+@_once_for_each
+def bodies(tables: Tables, dialect: str) -> Select[Any]:
+    """Names and bodies of messages. Parameter: ``ids``."""
+    m = tables.messages.c
+    return select(m.id, m.name, m.body).where(among(dialect, m.id, "ids"))
+
+
+@_once_for_each
+def held(tables: Tables, dialect: str) -> Select[Any]:
+    """Who holds deliveries; they stay locked. Parameter: ``ids``."""
+    d = tables.deliveries.c
+    return select(d.id, d.token).where(among(dialect, d.id, "ids")).with_for_update()
+
+
+@_once_for_each
+def settled(tables: Tables, dialect: str) -> Update:
+    """Settle deliveries. Parameters: ``ids``, ``now``, ``not_made`` and two ``to_…``."""
+    d = tables.deliveries.c
+    return (
+        update(tables.deliveries)
+        .where(among(dialect, d.id, "ids"))
+        .values(
+            status=bindparam("to_status"),
+            reason=bindparam("to_reason"),
+            due_at=bindparam("now"),
+            settled_at=bindparam("now"),
+            attempts=d.attempts - bindparam("not_made"),
+            token=None,
+            claims=0,
+        )
+    )
+
+
+@_once_for_each
+def retried(tables: Tables) -> Update:
+    """Make one delivery due again. Parameters: ``of_id``, ``not_made`` and two ``to_…``."""
+    d = tables.deliveries.c
+    return (
+        update(tables.deliveries)
+        .where(d.id == bindparam("of_id"))
+        .values(
+            reason=bindparam("to_reason"),
+            due_at=bindparam("to_due_at"),
+            attempts=d.attempts - bindparam("not_made"),
+            token=None,
+            claims=0,
+        )
+    )
+
+
+@_once_for_each
+def recovered(tables: Tables, dialect: str) -> Update:
+    """End the failing of subscriptions. Parameter: ``ids``."""
+    s = tables.subscriptions
+    failing = among(dialect, s.c.id, "ids") & s.c.failing_since.is_not(None)
+    return update(s).where(failing).values(failing_since=None)

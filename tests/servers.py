@@ -1,0 +1,121 @@
+"""Databases for tests: SQLite in memory and in a file, PostgreSQL and MariaDB, each run in its own.
+
+The servers are named by ``WEBHOOKS_TEST_PG_URL`` and ``WEBHOOKS_TEST_MYSQL_URL``. Without one its
+tests are skipped, unless ``WEBHOOKS_TEST_REQUIRE`` (``pg,mysql``) says that they must run.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, create_engine, delete, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from flask_webhooks.store.database import Database
+from flask_webhooks.store.tables import make_tables
+
+_VARIABLES = {"pg": "WEBHOOKS_TEST_PG_URL", "mysql": "WEBHOOKS_TEST_MYSQL_URL"}
+
+
+def _missing(kind: str, reason: str) -> None:
+    if kind in os.environ.get("WEBHOOKS_TEST_REQUIRE", "").split(","):
+        pytest.fail(f"{kind} is required, but {reason}")
+    pytest.skip(reason)
+
+
+def _own(kind: str) -> Iterator[str]:
+    """The URL of a new database on a server; dropped in the end."""
+    given = os.environ.get(_VARIABLES[kind])
+    if not given:
+        _missing(kind, f"{_VARIABLES[kind]} is not set")
+    server = create_engine(str(given), isolation_level="AUTOCOMMIT")
+    name = f"webhooks_test_{uuid.uuid4().hex[:12]}"
+    try:
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except OperationalError as error:
+        _missing(kind, f"{_VARIABLES[kind]} can't be reached: {error.orig}")
+    yield make_url(str(given)).set(database=name).render_as_string(hide_password=False)
+    force = " WITH (FORCE)" if kind == "pg" else ""
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name}{force}"))
+    server.dispose()
+
+
+@pytest.fixture(scope="session")
+def pg_url() -> Iterator[str]:
+    """The URL of an empty PostgreSQL database of this run."""
+    yield from _own("pg")
+
+
+@pytest.fixture(scope="session")
+def mysql_url() -> Iterator[str]:
+    """The URL of an empty MariaDB database of this run."""
+    yield from _own("mysql")
+
+
+@pytest.fixture
+def pg_fresh() -> Iterator[str]:
+    """The URL of an empty PostgreSQL database of one test."""
+    yield from _own("pg")
+
+
+@pytest.fixture
+def mysql_fresh() -> Iterator[str]:
+    """The URL of an empty MariaDB database of one test."""
+    yield from _own("mysql")
+
+
+@pytest.fixture(scope="session")
+def pg_database(pg_url: str) -> Iterator[Database]:
+    """The tables in PostgreSQL."""
+    database = Database(make_tables(prefix="store_"), uri=pg_url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture(scope="session")
+def mysql_database(mysql_url: str) -> Iterator[Database]:
+    """The tables in MariaDB."""
+    database = Database(make_tables(prefix="store_"), uri=mysql_url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture(scope="session")
+def memory_database() -> Iterator[Database]:
+    """The tables in SQLite in memory."""
+    database = Database(make_tables(), uri="sqlite://")
+    yield database
+    database.dispose()
+
+
+@pytest.fixture(scope="session")
+def file_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """The tables in a file of SQLite's."""
+    path = tmp_path_factory.mktemp("store") / "store.sqlite3"
+    database = Database(make_tables(), uri=f"sqlite:///{path}")
+    yield database
+    database.dispose()
+
+
+@pytest.fixture(params=["memory", "file", "pg", "mysql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """The same test on every database; the tables are empty."""
+    chosen: Database = request.getfixturevalue(f"{request.param}_database")
+    yield chosen
+    empty(chosen)
+
+
+def empty(database: Database) -> None:
+    """Delete all rows."""
+
+    def work(connection: Connection) -> None:
+        for table in reversed(database.tables.in_order()):
+            connection.execute(delete(table))
+
+    database.write(work)

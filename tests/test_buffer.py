@@ -1,0 +1,123 @@
+"""The buffer: whose turn it is, how many at once, and what becomes of the doubtful."""
+
+from __future__ import annotations
+
+import threading
+
+from flask_webhooks.deliver.buffer import Buffer
+from flask_webhooks.store.records import Claimed
+
+
+def claimed(delivery_id: int, subscription_id: str = "sub_1") -> Claimed:
+    return Claimed(
+        delivery_id=delivery_id, token="token", number=1, position=1, message_id="msg_1",
+        name="newBooking", body=b"{}", subscription_id=subscription_id, tenant=None,
+        url="https://a.example/", sealed_secret=None, callback=None, until=100,
+        failing_since=None,
+    )  # fmt: skip
+
+
+def taken(buffer: Buffer) -> tuple[int, str]:
+    one = buffer.take()
+    assert one is not None
+    return one.delivery_id, one.subscription_id
+
+
+def doubt(buffer: Buffer, *subscription_ids: str) -> None:
+    """One attempt of each gets no answer."""
+    for n, subscription_id in enumerate(subscription_ids):
+        buffer.add([claimed(900 + n, subscription_id)])
+        one = buffer.take()
+        assert one is not None
+        buffer.finish(one, answered=False)
+
+
+def test_subscriptions_take_turns() -> None:
+    """A long queue does not go first with all of it; within a queue the oldest goes first."""
+    buffer = Buffer(cap=10, threads=10)
+    buffer.add([claimed(n, "sub_1") for n in range(3)])
+    buffer.add([claimed(n, "sub_2") for n in range(2)])
+    assert [taken(buffer) for _ in range(5)] == [
+        (0, "sub_1"), (0, "sub_2"), (1, "sub_1"), (1, "sub_2"), (2, "sub_1"),
+    ]  # fmt: skip
+
+
+def test_a_full_subscription_waits_until_one_of_its_own_is_over() -> None:
+    """With its cap under way it is passed over; the next finished one lets the next begin."""
+    buffer = Buffer(cap=2, threads=10)
+    buffer.add([claimed(n, "sub_1") for n in range(4)])
+    buffer.add([claimed(9, "sub_2")])
+    first = buffer.take()
+    assert first is not None
+    assert [taken(buffer) for _ in range(2)] == [(9, "sub_2"), (1, "sub_1")]
+    later: list[tuple[int, str]] = []
+    thread = threading.Thread(target=lambda: later.append(taken(buffer)))
+    thread.start()
+    assert later == []
+    buffer.finish(first, answered=True)
+    thread.join(5)
+    assert later == [(2, "sub_1")]
+    assert (buffer.waiting, buffer.under_way, buffer.held) == (1, 3, 4)
+
+
+def test_room_is_what_the_cap_leaves() -> None:
+    """What waits counts like what is under way; some may wait beyond the cap."""
+    buffer = Buffer(cap=4, threads=10)
+    assert buffer.room("sub_1") == 4
+    buffer.add([claimed(n) for n in range(3)])
+    taken(buffer)
+    assert buffer.room("sub_1") == 1
+    assert buffer.room("sub_1", beyond=10) == 11
+
+
+def test_who_did_not_answer_gets_one_at_a_time() -> None:
+    """Until it answers again."""
+    buffer = Buffer(cap=4, threads=10)
+    doubt(buffer, "sub_1")
+    assert buffer.room("sub_1", beyond=10) == 1
+    buffer.add([claimed(1), claimed(2), claimed(3, "sub_2")])
+    one = buffer.take()
+    assert one is not None
+    assert taken(buffer) == (3, "sub_2")
+    buffer.finish(one, answered=True)
+    assert taken(buffer) == (2, "sub_1")
+    assert buffer.room("sub_1") == 3
+
+
+def test_the_doubtful_have_half_of_the_threads() -> None:
+    """Others are handed out past them; those that wait take no place from others."""
+    buffer = Buffer(cap=4, threads=4)
+    silent = [f"silent_{n}" for n in range(6)]
+    doubt(buffer, *silent)
+    buffer.add([claimed(n, subscription_id) for n, subscription_id in enumerate(silent)])
+    buffer.add([claimed(9, "quick")])
+    assert buffer.occupied == 1
+    assert [taken(buffer)[1] for _ in range(3)] == ["silent_0", "silent_1", "quick"]
+    assert (buffer.held, buffer.occupied) == (7, 3)
+    assert buffer.room("silent_0") == 0
+    assert buffer.room("quick") == 3
+
+
+def test_what_no_sender_took_can_be_given_back() -> None:
+    """It is handed over and forgotten; what is under way stays."""
+    buffer = Buffer(cap=4, threads=4)
+    buffer.add([claimed(n) for n in range(3)])
+    taken(buffer)
+    assert [one.delivery_id for one in buffer.clear()] == [1, 2]
+    assert (buffer.waiting, buffer.under_way) == (0, 1)
+    buffer.add([claimed(7)])
+    assert taken(buffer) == (7, "sub_1")
+
+
+def test_dismissed_threads_end_as_soon_as_they_ask() -> None:
+    """As many as were dismissed, waiting or not, even when there is more to do."""
+    buffer = Buffer(cap=4, threads=4)
+    ended: list[Claimed | None] = []
+    thread = threading.Thread(target=lambda: ended.append(buffer.take()))
+    thread.start()
+    buffer.dismiss(2)
+    thread.join(5)
+    buffer.add([claimed(1)])
+    assert buffer.take() is None
+    assert ended == [None]
+    assert taken(buffer) == (1, "sub_1")
