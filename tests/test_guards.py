@@ -528,8 +528,16 @@ def test_own_addresses_are_found() -> None:
     assert found == [True, True, False, False]
 
 
-def test_own_addresses_are_found_where_all_can_be_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel that lets programs bind any address does not make every address ours."""
-    monkeypatch.setattr(socket.socket, "bind", lambda self, address: None)
-    found = [is_own(ip_address(text)) for text in ("127.0.0.1", OTHER)]
-    assert found == [True, False]
+@pytest.mark.parametrize("fault", [None, PermissionError(1, "Operation not permitted")])
+def test_own_addresses_are_found_where_binding_tells_nothing(
+    fault: OSError | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel that lets programs bind any address, or none, does not change what is ours."""
+
+    def bind(self: socket.socket, address: object) -> None:
+        if fault:
+            raise fault
+
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    found = [is_own(ip_address(text)) for text in ("127.0.0.1", OTHER, SIX)]
+    assert found == [True, False, False]

@@ -93,27 +93,35 @@ def is_own(address: Address) -> bool:
     """Tell whether an address is one of this host's own, which may well be public.
 
     A kernel lets a program bind its host's own addresses only. Nothing is sent, and nothing is
-    remembered, so an address counts as soon as it is there. Where the kernel was told to bind any
-    (Linux' ``ip_nonlocal_bind``), an address is own if it is reached from itself.
+    remembered, so an address counts as soon as it is there. Where binding tells nothing (Linux'
+    ``ip_nonlocal_bind`` allows any), an address is own if it is reached from itself.
     """
-    text, nobodys = str(address), _NOBODYS[address.version]
-    return _binds(text) and (not _binds(nobodys) or _source(text) == text)
+    text = str(address)
+    fault = _bind_fault(text)
+    if fault == errno.EADDRNOTAVAIL:
+        return False
+    if not fault and _bind_fault(_NOBODYS[address.version]) == errno.EADDRNOTAVAIL:
+        return True
+    return _source(text) == text
 
 
-def _binds(text: str) -> bool:
+def _bind_fault(text: str) -> int | None:
     try:
         with socket.socket(_family(text), socket.SOCK_DGRAM) as probe:
             probe.bind((text, 0))
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        return error.errno
+    return None
 
 
 def _source(text: str) -> str:
     """Give the address that a datagram to ``text`` would come from; none is sent."""
-    with socket.socket(_family(text), socket.SOCK_DGRAM) as probe:
-        probe.connect((text, 9))
-        return str(probe.getsockname()[0])
+    try:
+        with socket.socket(_family(text), socket.SOCK_DGRAM) as probe:
+            probe.connect((text, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return ""
 
 
 def _family(text: str) -> socket.AddressFamily:
