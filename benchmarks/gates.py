@@ -70,16 +70,21 @@ def serving(authority: Authority | None) -> Iterator[int]:
         process.join()
 
 
-def median(
-    call: Callable[[], object], rounds: int, clock: Callable[[], float] = time.perf_counter
-) -> float:
-    """Give the median of a call in microseconds, after a tenth of warming up."""
-    times = []
+def medians(
+    *calls: Callable[[], object], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """Give each call's median in microseconds; they take turns, so a busy machine slows all."""
+    times: list[list[float]] = [[] for _ in calls]
     for _ in range(rounds + rounds // 10):
-        started = clock()
-        call()
-        times.append(clock() - started)
-    return statistics.median(times[rounds // 10 :]) * 1e6
+        for call, found in zip(calls, times, strict=True):
+            started = clock()
+            call()
+            found.append(clock() - started)
+    return [statistics.median(found[rounds // 10 :]) * 1e6 for found in times]
+
+
+def median(call: Callable[[], object], rounds: int) -> float:
+    return medians(call, rounds=rounds)[0]
 
 
 def row(name: str, microseconds: float, note: str = "") -> None:
@@ -137,17 +142,24 @@ def exchanges(port: int) -> None:
         outgoing = Outgoing(method="POST", url=url, headers=(), body=b"{}", timeout=9)
         return lambda: transport.send(outgoing)
 
-    kept = median(bare, 3000)
+    def transport(keeping: bool) -> Transport:
+        one = Transport(RULES, verify=False, resolver=localhost)
+        if not keeping:
+            one.close()  # from now on it keeps nothing
+        return one
+
+    kept, attempt = medians(bare, sending(transport(True), "127.0.0.1"), rounds=3000)
     row("kept-alive: the bare exchange", kept)
-    attempt = median(sending(Transport(RULES, verify=False), "127.0.0.1"), 3000)
-    row("kept-alive: a whole attempt", attempt, f"+ {attempt - kept:.1f}")
-    new = median(bare_and_new, 1000)
+    row("kept-alive: a whole attempt", attempt, f"{attempt - kept:+.1f}")
+    new, literal, named = medians(
+        bare_and_new,
+        sending(transport(False), "127.0.0.1"),
+        sending(transport(False), "localhost"),
+        rounds=1000,
+    )
     row("new connection: connect and the bare exchange", new)
-    for host in ("127.0.0.1", "localhost"):
-        transport = Transport(RULES, verify=False, resolver=localhost)
-        transport.close()  # keeps nothing from now on
-        attempt = median(sending(transport, host), 1000)
-        row(f"new connection: a whole attempt to {host}", attempt, f"+ {attempt - new:.1f}")
+    row("new connection: a whole attempt to an address", literal, f"{literal - new:+.1f}")
+    row("new connection: a whole attempt to a name", named, f"{named - new:+.1f}")
 
 
 def localhost(host: str, port: int) -> list[Any]:
@@ -172,8 +184,7 @@ def tls(port: int, bundle: str) -> None:
         assert session.post(url, b"{}", verify=bundle, headers=headers, timeout=9).ok
         session.close()
 
-    first = median(ours, 100, time.process_time)
-    second = median(stock, 20, time.process_time)
+    first, second = medians(ours, stock, rounds=40, clock=time.process_time)
     row("ours", first)
     row("requests.Session with its stock adapter", second, f"{second / first:.0f} times as much")
 

@@ -28,6 +28,8 @@ class Settings:
     version: str = "1.0.0"
     #: Description of your API, shown in the document (CommonMark).
     description: str | None = None
+    #: Merged last into the document, at any depth: contact, servers, tags, security schemes, …
+    document: Mapping[str, Any] | None = None
     #: Where the document is served, and as YAML beside it where PyYAML is installed (``.yaml`` for
     #: ``.json``). ``None`` serves no document, and no page that shows one.
     openapi_url: str | None = "/openapi.json"
@@ -143,6 +145,12 @@ def _optional_text(value: Any) -> str | None:
     return None if value is None else _text(value)
 
 
+def _optional_mapping(value: Any) -> Mapping[str, Any] | None:
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError("give a dict.")
+    return value
+
+
 def _path(value: Any) -> str:
     if not _text(value).startswith("/"):
         raise ValueError('give a path that starts with "/".')
@@ -240,6 +248,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "title": _optional_text,
     "version": _text,
     "description": _optional_text,
+    "document": _optional_mapping,
     "openapi_url": _optional_path,
     "asyncapi_url": _optional_path,
     "docs_url": _path,

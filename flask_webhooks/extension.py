@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from blinker import Signal
 from flask import Flask, current_app, has_app_context
@@ -35,7 +36,7 @@ from .rules.expressions import parse
 from .state import EXTENSION, State
 from .store import lists, queue, subscriptions
 from .store.records import Attempt, Delivery, Message, Subscription, identity, microseconds
-from .subscribing import subscribe
+from .subscribing import reseal, subscribe
 from .watching import watch
 
 TenantLoader = TypeVar("TenantLoader", bound=Callable[[], str | None])
@@ -53,6 +54,8 @@ class Webhooks:
         self._declared: dict[str, Webhook] = {}
         self._tenant_loader: Callable[[], str | None] | None = None
         self._session = session
+        # Weak: apps come and go, and none is held here.
+        self._states: WeakSet[State] = WeakSet()
         if app is not None:
             self.init_app(app)
 
@@ -73,7 +76,14 @@ class Webhooks:
             )
         settings = read_settings(app.config, debug=app.debug, testing=app.testing)
         chosen = self._session if session is None else session
-        state = State(app, settings, lambda: list(self._declared.values()), chosen)
+        state = State(
+            app,
+            settings,
+            lambda: list(self._declared.values()),
+            chosen,
+            siblings=lambda: tuple(self._states),
+        )
+        self._states.add(state)
         app.extensions[EXTENSION] = state
         app.register_blueprint(documents(state))
         check_urls(app)
@@ -347,6 +357,34 @@ class Webhooks:
             lambda c: subscriptions.delete_subscription(c, database.tables, chosen)
         )
 
+    def disable(self, subscription: Subscription | str) -> bool:
+        """Let a subscription take no more deliveries, cancel what waits; whether it was enabled."""
+        state, chosen = self._state, identity(subscription)
+        now = microseconds(state.clock())
+        return state.database.write(
+            lambda c: subscriptions.disable(
+                c, state.database.tables, chosen, reason="by hand", now=now
+            )
+        )
+
+    def enable(self, subscription: Subscription | str) -> bool:
+        """Let a disabled subscription take deliveries again; whether it was disabled.
+
+        What was cancelled meanwhile stays so: :meth:`replay` sends it.
+        """
+        database, chosen = self._state.database, identity(subscription)
+        return database.write(lambda c: subscriptions.enable(c, database.tables, chosen))
+
+    def reseal(self) -> int:
+        """Seal every stored secret with the newest of ``WEBHOOKS_SECRET_KEYS``; how many were not.
+
+        Afterwards the older keys seal nothing any more. They still sign captured callbacks while
+        they stand in the list, so give receivers time to fetch the new public key.
+
+        :raises SecretError: a secret doesn't open with any of the keys; nothing is changed then.
+        """
+        return reseal(self._state.keyring, self._state.database)
+
     def tenant_secret(self, tenant: str) -> str:
         """The tenant's own ``whsec_…`` secret: it verifies what goes to URLs that its calls gave.
 
@@ -404,7 +442,7 @@ class Webhooks:
         """Make settled deliveries due again, from the start of the schedule; the message id stays.
 
         Name at least one filter. Without ``status`` those that were not delivered are chosen, or,
-        when one delivery is named, that one.
+        when one delivery is named, that one. Deliveries to disabled subscriptions are left out.
 
         :param since: with ``until``: bounds of the time when the delivery was made.
         :param dry_run: only count.

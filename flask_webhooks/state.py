@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import copy
 import logging
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +47,7 @@ class State:
     :param app: the Flask app.
     :param declared: gives every declaration, whenever it is asked.
     :param session: the app's session, if messages are to be written in its transactions.
+    :param siblings: gives the states of all apps that the same declarations serve.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class State:
         settings: Settings,
         declared: Callable[[], Sequence[Webhook]],
         session: Any,
+        siblings: Callable[[], Collection[State]] = tuple,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if session is not None and settings.database_uri:
@@ -67,6 +68,7 @@ class State:
         self.settings = settings
         self.clock = clock
         self._declared = declared
+        self._siblings = siblings
         self.database = Database(make_tables(), uri=self._database_uri(), session=session)
         self._lock = threading.RLock()
         self._described: tuple[tuple[int, int], Description, list[Route]] | None = None
@@ -105,7 +107,7 @@ class State:
 
     def document(self) -> dict[str, Any]:
         """A fresh copy of the document."""
-        return copy.deepcopy(self.description.document)
+        return self.description.fresh()
 
     def merge_into(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """A new document: that of another OpenAPI tool, with what this app declares in it."""
@@ -136,16 +138,28 @@ class State:
         from .describe.routes import routes
 
         check_urls(self.app)
-        marked = [_own(route, declared) for route in routes(self.app)]
+        marked = routes(self.app, declared)
         captures = any(isinstance(webhook, Callback) for webhook in declared)
         keys = [key.public for key in self.keyring.signing_keys] if captures else []
         info = {"title": self.settings.title or self.app.name, "version": self.settings.version}
         if self.settings.description:
             info["description"] = self.settings.description
         described = describe(
-            declared, marked, info=info, promises=self._promises(), public_keys=keys
+            declared,
+            marked,
+            info=info,
+            promises=self._promises(),
+            public_keys=keys,
+            extra=self.settings.document,
+            elsewhere=[c for state in self._siblings() for c in state.carried(declared)],
         )
         return described, marked
+
+    def carried(self, declared: Sequence[Webhook]) -> list[Callback]:
+        """The callbacks among ``declared`` that this app's views carry."""
+        from .describe.routes import routes
+
+        return [c for route in routes(self.app, declared) for c in route.callbacks]
 
     def _promises(self) -> Any:
         from .describe.promises import Promises
@@ -307,15 +321,6 @@ def _stop_at_exit(worker: weakref.ref[Worker], thread: weakref.ref[threading.Thr
     if running is not None and its_thread is not None and its_thread.is_alive():
         running.stop()
         its_thread.join(2.0)
-
-
-def _own(route: Route, declared: Sequence[Webhook]) -> Route:
-    """The route without what other instances of the extension declared on its view."""
-    from dataclasses import replace
-
-    known: Mapping[int, Any] = {id(webhook): webhook for webhook in declared}
-    kept = tuple(d for d in route.declarations if not isinstance(d, Webhook) or id(d) in known)
-    return replace(route, declarations=kept)
 
 
 def _key_file(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A URL and the names that it wants become a stored subscription with a secret of its own."""
+"""A URL and the names that it wants become a stored subscription with a sealed secret."""
 
 from __future__ import annotations
 
@@ -12,6 +12,21 @@ from .rules.urls import UrlRules, check_url
 from .store import subscriptions
 from .store.database import Database
 from .store.records import Subscription, microseconds
+
+
+def reseal(keyring: KeyRing, database: Database) -> int:
+    """Seal every secret with the newest key, so that the older keys can go.
+
+    :returns: how many were sealed with another key before.
+    :raises SecretError: a secret doesn't open; then nothing is changed.
+    """
+
+    def anew(subscription_id: str, tenant: str | None, sealed: bytes) -> bytes | None:
+        if keyring.is_current(sealed):
+            return None
+        return keyring.reseal(sealed, tenant=tenant, subscription=subscription_id)
+
+    return database.write(lambda c: subscriptions.reseal(c, database.tables, anew))
 
 
 def subscribe(

@@ -31,6 +31,7 @@ def watch(state: State, tenant_loader: Callable[[], Callable[[], str | None] | N
             state.start_worker()
         if not callbacks:
             return None
+        _prepare(state)
         exchange = _request_half(callbacks)
         request.environ[_SEEN] = (callbacks, exchange)
         return _refusal(state, callbacks, exchange)
@@ -49,6 +50,14 @@ def watch(state: State, tenant_loader: Callable[[], Callable[[], str | None] | N
     app.before_request(before)
     # Flask runs these last to first: the first in the list sees what all others made of it.
     app.after_request_funcs.setdefault(None, []).insert(0, after)
+
+
+def _prepare(state: State) -> None:
+    """Have the tables before the view opens a transaction that could be in the way."""
+    try:
+        state.database.ensure_tables()
+    except Exception:
+        logger.exception("The tables can't be reached; what this call gives may not be captured.")
 
 
 def _callbacks(state: State) -> tuple[Callback, ...]:

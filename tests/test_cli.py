@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from click.testing import Result
 from flask import Flask
 from marshmallow import Schema, fields, validate
 
-from flask_webhooks import Webhooks
+from flask_webhooks import Webhooks, verify
 from tests.conftest import Receiver
 
 
@@ -147,7 +147,7 @@ def test_create_tables_names_them(cli: Any) -> None:
 
 APP = """
 from flask import Flask
-from flask_webhooks import Webhooks
+from flask_webhooks import Webhooks, verify
 
 app = Flask(__name__, instance_path={instance!r})
 app.config["WEBHOOKS_ALLOW_LOOPBACK"] = True
@@ -209,3 +209,65 @@ def test_worker_ends_on_sigterm(project: Any) -> None:
     output, _ = working.communicate(timeout=30)
     assert output.endswith("Stopped. What was not delivered stays stored.\n")
     assert working.returncode == 0
+
+
+def test_a_failed_delivery_is_replayed(cli: Any, receiver: Receiver) -> None:
+    """``replay`` counts first and acts on ``--yes``; disabled subscriptions are left out."""
+    made = cli("subscribe", receiver.url, "newBooking").output
+    [identifier] = re.findall(r"sub_[0-9a-f]{32}", made)
+    receiver.answers = [410]
+    cli("trigger", "newBooking")
+    assert "gone" in cli("deliveries").output
+
+    assert "make 0 deliveries due" in cli("replay", "--status", "exhausted").output
+    assert cli("enable", identifier).output == f"Enabled {identifier}.\n"
+    assert cli("replay", "--status", "exhausted").output == (
+        "This would make 1 delivery due again. Add --yes to do it.\n"
+    )
+    assert cli("replay", "--status", "exhausted", "--yes").output == (
+        "Made 1 delivery due again.\n"
+    )
+    cli("worker", "--until-idle")
+    assert [r.headers["webhook-id"] for r in receiver.received[1:]] == [
+        receiver.received[0].headers["webhook-id"]
+    ]
+
+
+def test_a_disabled_subscription_takes_nothing(cli: Any, receiver: Receiver) -> None:
+    """``disable`` cancels what waits, and nothing new reaches it until ``enable``."""
+    [identifier] = re.findall(
+        r"sub_[0-9a-f]{32}", cli("subscribe", receiver.url, "newBooking").output
+    )
+    assert cli("disable", identifier).output == f"Disabled {identifier}.\n"
+
+    cli("trigger", "newBooking")
+
+    assert receiver.received == []
+    assert cli("disable", identifier).exit_code == 1
+    assert "There is no enabled subscription" in cli("disable", identifier).output
+
+
+def test_secrets_are_sealed_anew(make_app: Callable[..., Flask], receiver: Receiver) -> None:
+    """After ``reseal`` the old key can go, and deliveries are signed as before."""
+    old, new = "an old key of the ring,  32 long.", "a new key of the ring, 32 chars."
+
+    def open_app(*keys: str) -> tuple[Flask, Webhooks]:
+        app, webhooks = make_app(WEBHOOKS_SECRET_KEYS=list(keys)), Webhooks()
+        webhooks.webhook("thing", {"type": "object"})
+        webhooks.init_app(app)
+        return app, webhooks
+
+    app, webhooks = open_app(old)
+    with app.app_context():
+        secret = webhooks.subscribe(receiver.url, ["thing"]).secret
+    app, _ = open_app(new, old)
+    run = app.test_cli_runner()
+    sealed = run.invoke(args=["webhooks", "reseal"]).output
+    assert sealed == "Sealed 1 secrets anew; all are sealed with the newest key.\n"
+
+    app, webhooks = open_app(new)
+    with app.app_context():
+        webhooks["thing"].send({})
+        webhooks.run_until_idle()
+    [received] = receiver.received
+    assert verify(received.body, received.headers, str(secret)) == {}

@@ -292,3 +292,23 @@ def test_an_operation_of_two_signals(app: Flask, webhooks: Webhooks) -> None:
     with app.app_context():
         names = webhooks.document()["webhooks"]
     assert list(names) == ["first", "second"]
+
+
+def test_a_callback_may_stand_on_a_view_of_another_app(make_app: MakeApp) -> None:
+    """Of two apps with the same declarations one may lack the callback's view."""
+    webhooks = Webhooks()
+    blueprint = Blueprint("orders", __name__)
+
+    @blueprint.post("/orders")
+    @webhooks.callback("onThing", "{$request.query.url}", Thing)
+    def view() -> str:
+        return ""
+
+    public, internal = make_app(), make_app()
+    public.register_blueprint(blueprint)
+    webhooks.init_app(public)
+    webhooks.init_app(internal)
+
+    with internal.app_context():
+        webhooks["onThing"].send({"name": "a"})
+        assert "paths" not in webhooks.document() or webhooks.document()["paths"] == {}

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import update
 
-from flask_webhooks.store import lists, queue, subscriptions
+from flask_webhooks.store import lists, outbox, queue, subscriptions
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import DeliveryStatus, Subscription
 from tests import servers
@@ -416,22 +416,21 @@ def test_one_named_delivery_is_replayed_whatever_became_of_it(database: Database
     assert replay(database, delivery=two.delivery_id) == 0
 
 
-def test_a_look_takes_nothing(database: Database) -> None:
-    """It says what waits, what is due and when the next comes due, and leases none of it."""
+def test_looking_ahead(database: Database) -> None:
+    """It is known whether a message waits, and when the next delivery comes due."""
     tables = database.tables
 
-    def look(now: int, room: int = 1) -> queue.Look:
+    def look(now: int) -> tuple[bool, int | None]:
         return database.read(
-            lambda c: queue.look(c, tables, now=now, limit=10, room=lambda _: room)
+            lambda c: (outbox.any_waiting(c, tables), queue.next_due(c, tables, now))
         )
 
-    assert look(0) == queue.Look(waiting=False, due=False, next_due=None)
+    assert look(0) == (False, None)
     subscribe(database, "sub_1")
     send(database, now=10)
-    assert look(10) == queue.Look(waiting=True, due=False, next_due=None)
+    assert look(10) == (True, None)
     fan_out(database, delay=50)
-    assert look(59) == queue.Look(waiting=False, due=False, next_due=60)
-    assert look(60) == queue.Look(waiting=False, due=True, next_due=None)
-    assert look(60, room=0) == queue.Look(waiting=False, due=False, next_due=None)
+    assert look(59) == (False, 60)
+    assert look(60) == (False, None)
     assert len(claim(database, now=60)) == 1
-    assert look(61) == queue.Look(waiting=False, due=False, next_due=160)
+    assert look(61) == (False, 160)

@@ -298,3 +298,15 @@ def test_the_document_is_served_under_a_prefix(app: Flask, webhooks: Webhooks) -
     page = client.get("/docs", environ_overrides={"SCRIPT_NAME": "/v1"}).text
 
     assert 'data-url="/v1/openapi.json"' in page
+
+
+def test_a_setting_adds_to_the_document(make_app: Callable[..., Flask], webhooks: Webhooks) -> None:
+    """``WEBHOOKS_DOCUMENT`` is merged last, and beside what was there."""
+    app = make_app(
+        WEBHOOKS_DOCUMENT={"info": {"contact": {"name": "Ops"}}, "tags": [{"name": "x"}]}
+    )
+
+    document = _client(app, webhooks).get("/openapi.json").json
+
+    assert document["info"] == {"title": "shop", "version": "1.0.0", "contact": {"name": "Ops"}}
+    assert document["tags"] == [{"name": "x"}]

@@ -57,7 +57,7 @@ _MOST_HELD = 512
 _SETTLE_BATCH = 128
 #: Seconds that an outcome waits for company before it is written.
 _SETTLE_EVERY = 0.02
-_FEWEST_THREADS = 1
+_FEWEST_THREADS = 2
 #: Shares of one processor: below the first more threads help, above the second fewer do.
 _SPARE, _BUSY = 0.5, 0.75
 
@@ -266,16 +266,16 @@ class Worker:
     # Take on
 
     def _take_on(self) -> bool:
-        """Fan out and claim, if a look shows that there is anything to; whether there was."""
-        most = min(_MOST_HELD, self._threads + 2 * self._ended.total()) - self._buffer.occupied
+        """Fan out and claim what there is; whether there was anything."""
         tables = self._database.tables
-        seen = self._database.read(
-            lambda c: queue.look(c, tables, now=self._now(), limit=most, room=self._room)
-        )
-        self._next_due = seen.next_due
-        done = self._fan_out() if seen.waiting else 0
-        claimed = self._claim(most) if most > 0 and (seen.due or done) else 0
-        return done + claimed > 0
+        waiting = self._database.read(lambda c: outbox.any_waiting(c, tables))
+        done = self._fan_out() if waiting else 0
+        most = min(_MOST_HELD, self._threads + 2 * self._ended.total()) - self._buffer.occupied
+        if most > 0:
+            done += self._claim(most)
+        if not done:
+            self._next_due = self._database.read(lambda c: queue.next_due(c, tables, self._now()))
+        return done > 0
 
     def _room(self, subscription_id: str) -> int:
         """How much more of a subscription to lease: the faster it is, the more ahead."""
@@ -304,9 +304,10 @@ class Worker:
         if poisoned:
             logger.error("Set aside, as each was begun and never ended: deliveries %s.", poisoned)
         self._ended.clear()
-        self._policies.clear()
-        self._buffer.add(claimed)
-        self._employ(min(self._width, self._buffer.held))
+        if claimed:
+            self._policies.clear()
+            self._buffer.add(claimed)
+            self._employ(min(self._width, self._buffer.held))
         return len(claimed) + len(poisoned)
 
     def _adapt(self) -> None:

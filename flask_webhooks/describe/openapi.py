@@ -17,7 +17,7 @@ from .merging import merge
 from .names import operation_ids
 from .operations import Operations
 from .plain import as_json, to_text, without_form
-from .promises import FAILURE, HEADERS, SIGNATURE_SCHEME, Promises, security_scheme
+from .promises import HEADERS, SIGNATURE_SCHEME, Promises, security_scheme
 from .references import references
 from .routes import Route, distinct
 from .schemas import Schemas
@@ -97,7 +97,6 @@ def _add_operations(
 
 def _components(promises: Promises, public_keys: Sequence[str]) -> dict[str, Any]:
     return {
-        "responses": {FAILURE: {"description": promises.failure_in_words()}},
         "parameters": HEADERS,
         "securitySchemes": {SIGNATURE_SCHEME: security_scheme(promises.keys_url, public_keys)},
     }

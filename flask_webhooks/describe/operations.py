@@ -16,7 +16,7 @@ from .merging import merge
 from .models import is_marshmallow, is_model
 from .names import Owner
 from .parameters import merged
-from .promises import FAILURE, HEADERS, SIGNATURE_SCHEME
+from .promises import HEADERS, SIGNATURE_SCHEME
 from .routes import Route
 from .schemas import Schemas
 
@@ -88,7 +88,6 @@ class Operations:
         responses = self._responses(documentation, operation_id, subject)
         if not any(code.startswith("2") for code in responses):
             responses = {"2XX": {"description": "The webhook was received."}, **responses}
-        responses.setdefault("default", {"$ref": f"#/components/responses/{FAILURE}"})
         operation["responses"] = responses
         # Stated always: without it the document's own security would seem to guard what it sends.
         operation.setdefault("security", [{SIGNATURE_SCHEME: []}])

@@ -10,8 +10,6 @@ from ..rules.retry import GONE, PAUSE_CAP, RETRY_AFTER_CAP, SLOW_DOWN
 
 #: The name of the security scheme of everything that is sent.
 SIGNATURE_SCHEME = "webhookSignature"
-#: The name of the component that says what any other answer than the declared ones leads to.
-FAILURE = "webhookFailure"
 
 HEADERS: dict[str, dict[str, Any]] = {
     "webhook-id": {

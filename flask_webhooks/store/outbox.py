@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import Select
 
+from . import statements
 from .dialects import as_committed, insert_or_skip
 from .records import DeliveryStatus, Message, SubscriptionStatus, moment
 from .tables import Tables
@@ -77,9 +78,7 @@ def _message(row: Any) -> Message:
 
 def any_waiting(connection: Connection, tables: Tables) -> bool:
     """Whether a message waits to be fanned out."""
-    messages = tables.messages.c
-    waiting = select(messages.id).where(messages.fanned_out.is_(False)).limit(1)
-    return connection.execute(waiting).first() is not None
+    return connection.execute(statements.any_waiting(tables)).first() is not None
 
 
 def fan_out(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -17,7 +16,6 @@ from sqlalchemy import Connection, func, select, update
 from . import statements
 from .database import Database
 from .dialects import as_list
-from .outbox import any_waiting
 from .records import Claimed, DeliveryStatus, SubscriptionStatus
 from .tables import Tables
 
@@ -30,27 +28,9 @@ _LOOK_AHEAD = 48
 _PENDING = str(DeliveryStatus.PENDING)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """What one look at the tables, without any lock, says about the work at hand."""
-
-    #: Whether a message waits to be fanned out.
-    waiting: bool
-    #: Whether a delivery is due that this worker has room for.
-    due: bool
-    #: When the next delivery comes due that is not due yet, in microseconds since 1970.
-    next_due: int | None
-
-
-def look(
-    connection: Connection, tables: Tables, *, now: int, limit: int, room: Callable[[str], int]
-) -> Look:
-    """See whether there is anything to do; for the arguments see :func:`claim`."""
-    return Look(
-        waiting=any_waiting(connection, tables),
-        due=limit > 0 and bool(_chosen(connection, tables, now, 1, room)),
-        next_due=connection.execute(statements.next_due(tables), {"now": now}).scalar(),
-    )
+def next_due(connection: Connection, tables: Tables, now: int) -> int | None:
+    """When the next delivery comes due that is not due yet, in microseconds since 1970."""
+    return connection.execute(statements.next_due(tables), {"now": now}).scalar()
 
 
 def claim(
@@ -70,20 +50,18 @@ def claim(
     :returns: what was leased, and the ids of the deliveries that were set aside as poisonous.
     """
     tables = database.tables
-    if database.locks_rows:
-        leased, poisoned = database.write(
-            lambda c: _lease(
-                c, tables, _chosen(c, tables, now, limit, room, lock=True), token, now, now + lease
-            )
-        )
-    else:
-        # Whoever looks with the write lock in hand keeps every view waiting meanwhile.
-        found = database.read(lambda c: _chosen(c, tables, now, limit, room))
-        if not found:
-            return [], []
-        leased, poisoned = database.write(
-            lambda c: _lease(c, tables, found, token, now, now + lease)
-        )
+    # Whoever looks with locks in hand keeps others waiting meanwhile, and an idle look is no write.
+    found = database.read(lambda c: _chosen(c, tables, now, limit, room))
+    if not found:
+        return [], []
+
+    def work(connection: Connection) -> tuple[list[int], list[int]]:
+        chosen = found
+        if database.locks_rows:  # pass over what another worker is just claiming
+            chosen = _chosen(connection, tables, now, limit, room, lock=True)
+        return _lease(connection, tables, chosen, token, now, now + lease)
+
+    leased, poisoned = database.write(work)
     return database.read(lambda c: _read(c, tables, leased, token)), poisoned
 
 
@@ -298,13 +276,16 @@ def replay(
 ) -> int:
     """Make the chosen settled deliveries due again, from the start of the schedule.
 
+    Those to a disabled subscription are left as they are: they could not be delivered.
+
     :returns: how many there are; a dry run only counts.
     """
-    d = tables.deliveries.c
+    d, s = tables.deliveries.c, tables.subscriptions.c
     ids = (
         select(d.id)
         .join(tables.messages, tables.messages.c.id == d.message_id)
-        .where(d.status != str(DeliveryStatus.PENDING), *chosen)
+        .join(tables.subscriptions, s.id == d.subscription_id)
+        .where(d.status != _PENDING, s.status == str(SubscriptionStatus.ENABLED), *chosen)
     )
     if dry_run:
         return connection.execute(select(func.count()).select_from(ids.subquery())).scalar_one()

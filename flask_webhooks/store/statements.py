@@ -37,6 +37,13 @@ def due(tables: Tables, dialect: str, lock: bool, some: bool) -> Select[Any]:
 
 
 @_once_for_each
+def any_waiting(tables: Tables) -> Select[Any]:
+    """A message that waits to be fanned out."""
+    m = tables.messages.c
+    return select(m.id).where(m.fanned_out.is_(False)).limit(1)
+
+
+@_once_for_each
 def next_due(tables: Tables) -> Select[Any]:
     """When the next delivery comes due. Parameter: ``now``."""
     d = tables.deliveries.c

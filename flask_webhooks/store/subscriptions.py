@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, exists, insert, select, update
@@ -126,6 +126,42 @@ def disable(
     )
     cancel_waiting(connection, tables, [subscription_id], now=now)
     return changed.rowcount == 1
+
+
+def enable(connection: Connection, tables: Tables, subscription_id: str) -> bool:
+    """Let a disabled subscription take deliveries again, its failures forgotten.
+
+    :returns: whether it was disabled before.
+    """
+    c = tables.subscriptions.c
+    changed = connection.execute(
+        update(tables.subscriptions)
+        .where(c.id == subscription_id, c.status == str(SubscriptionStatus.DISABLED))
+        .values(
+            status=str(SubscriptionStatus.ENABLED), reason=None, failing_since=None, paused_until=0
+        )
+    )
+    return changed.rowcount == 1
+
+
+def reseal(
+    connection: Connection, tables: Tables, seal: Callable[[str, str | None, bytes], bytes | None]
+) -> int:
+    """Write every sealed secret anew for which ``seal`` gives another form.
+
+    :param seal: from a subscription's id, tenant and sealed secret to the new form, or ``None``.
+    :returns: how many were written.
+    """
+    c = tables.subscriptions.c
+    rows = connection.execute(
+        select(c.id, c.tenant, c.sealed_secret).where(c.sealed_secret.is_not(None))
+    ).all()
+    sealed = {row.id: seal(row.id, row.tenant, bytes(row.sealed_secret)) for row in rows}
+    changed = {found: anew for found, anew in sealed.items() if anew is not None}
+    for found, anew in changed.items():
+        chosen = update(tables.subscriptions).where(c.id == found)
+        connection.execute(chosen.values(sealed_secret=anew))
+    return len(changed)
 
 
 def delete_subscription(connection: Connection, tables: Tables, subscription_id: str) -> bool:
