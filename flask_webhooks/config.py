@@ -28,6 +28,8 @@ class Settings:
     version: str = "1.0.0"
     #: Description of your API, shown in the document (CommonMark).
     description: str | None = None
+    #: The version of OpenAPI that the document states: ``"3.1.1"`` or ``"3.2.0"``.
+    openapi_version: Literal["3.1.1", "3.2.0"] = "3.1.1"
     #: Merged last into the document, at any depth: contact, servers, tags, security schemes, …
     document: Mapping[str, Any] | None = None
     #: Where the document is served, and as YAML beside it where PyYAML is installed (``.yaml`` for
@@ -248,6 +250,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "title": _optional_text,
     "version": _text,
     "description": _optional_text,
+    "openapi_version": _one_of("3.1.1", "3.2.0"),
     "document": _optional_mapping,
     "openapi_url": _optional_path,
     "asyncapi_url": _optional_path,

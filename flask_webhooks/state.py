@@ -150,6 +150,7 @@ class State:
             info=info,
             promises=self._promises(),
             public_keys=keys,
+            openapi_version=self.settings.openapi_version,
             extra=self.settings.document,
             elsewhere=[c for state in self._siblings() for c in state.carried(declared)],
         )

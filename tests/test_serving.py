@@ -310,3 +310,15 @@ def test_a_setting_adds_to_the_document(make_app: Callable[..., Flask], webhooks
 
     assert document["info"] == {"title": "shop", "version": "1.0.0", "contact": {"name": "Ops"}}
     assert document["tags"] == [{"name": "x"}]
+
+
+def test_the_document_can_be_one_of_openapi_3_2(
+    make_app: Callable[..., Flask], webhooks: Webhooks
+) -> None:
+    """On request the document states version 3.2 and is a valid one."""
+    app = make_app(WEBHOOKS_OPENAPI_VERSION="3.2.0")
+
+    document = _client(app, webhooks).get("/openapi.json").json
+
+    assert document["openapi"] == "3.2.0"
+    validate(document)

@@ -37,6 +37,7 @@ def describe(
     info: Mapping[str, Any],
     promises: Promises,
     public_keys: Sequence[str],
+    openapi_version: str = OPENAPI_VERSION,
     extra: Mapping[str, Any] | None = None,
     elsewhere: Collection[Callback] = (),
 ) -> Description:
@@ -46,6 +47,7 @@ def describe(
     :param routes: the marked views, in the order of the URL map.
     :param info: the Info Object.
     :param public_keys: ``whpk_…`` texts that verify captured callbacks.
+    :param openapi_version: 3.1 or 3.2; what is said is the same in both.
     :param extra: merged last into the document: contact, servers, tags, securitySchemes, ….
     :param elsewhere: callbacks that views of other apps carry, which need not be in this one.
     :raises DeclarationError: a callback that no route carries, an operationId given twice, a name
@@ -58,7 +60,7 @@ def describe(
     schemas = Schemas()
     payloads = {w.name: schemas.outbound(w.schema, w.name) for w in declarations}
     operations = Operations(schemas, operation_ids(declarations, routes), payloads)
-    document: dict[str, Any] = {"openapi": OPENAPI_VERSION, "info": dict(info)}
+    document: dict[str, Any] = {"openapi": openapi_version, "info": dict(info)}
     _add_operations(document, operations, declarations, routes)
     if declarations:
         captures = any(isinstance(webhook, Callback) for webhook in declarations)
