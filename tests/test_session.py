@@ -45,9 +45,8 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     engine = create_engine(url)
     orders.create(engine)
     yield engine
-    made = MetaData()
-    made.reflect(engine)
-    made.drop_all(engine)
+    make_tables().metadata.drop_all(engine)
+    orders.drop(engine)
     engine.dispose()
 
 

@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -113,6 +114,8 @@ class Worker:
         self._database = database
         self._keyring = keyring
         self._transport = transport
+        # Kept connections outlive run_until_idle, as more may follow, but not the worker.
+        weakref.finalize(self, transport.close)
         self._policy_of = policy_of
         self._policies: dict[str, Policy] = {}
         self._tell = tell
@@ -172,7 +175,6 @@ class Worker:
         if not self._running:
             with self._stepping:
                 self._employ(0)
-            self._transport.close()
 
     def step(self) -> bool:
         """Write what has ended, fan out, claim and hand out; whether there was anything to do."""
