@@ -60,8 +60,8 @@ def _text(webhook: Webhook, argument: str, value: Any) -> str | None:
     if value is None:
         return None
     text = str(value)
-    if not 0 < len(text) <= 200:
+    if not 0 < len(text) <= 200 or "\x00" in text:
         raise WebhooksError(
-            f"{webhook.name}: {argument}= is {len(text)} characters long. Give 1 to 200."
+            f"{webhook.name}: {argument}= can't be stored. Give 1 to 200 characters, and no NUL."
         )
     return text

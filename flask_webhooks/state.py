@@ -9,21 +9,20 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import signals
 from .config import Settings
 from .declarations import Callback, Webhook
 from .emit import emit
 from .exceptions import ConfigurationError
 from .rules.sealing import KeyRing
-from .store import lists, subscriptions
 from .store.database import Database
-from .store.records import Message, Settlement
+from .store.records import Message
 from .store.tables import make_tables
+from .telling import tell
 
 if TYPE_CHECKING:
     # These rooms bring apispec, marshmallow, requests and TLS: they are entered on first need.
@@ -231,7 +230,7 @@ class State:
 
     def _make_worker(self) -> Worker:
         from .deliver.transport import Transport
-        from .deliver.worker import LEASE_MARGIN, Worker
+        from .deliver.worker import Worker, lease_for
 
         settings = self.settings
         transport = Transport(
@@ -246,12 +245,12 @@ class State:
             keyring=lambda: self.keyring,
             transport=transport,
             policy_of=self._policy_of,
-            tell=self._tell,
+            tell=partial(tell, self.app, self.database),
             user_agent=f"Flask-Webhooks/{version('Flask-Webhooks')}",
             threads=settings.worker_threads,
             per_subscription=settings.subscription_concurrency,
             disable_after=settings.disable_after,
-            lease=settings.timeout + LEASE_MARGIN,
+            lease=lease_for(settings.timeout),
             clock=lambda: self.clock(),
         )
 
@@ -284,36 +283,6 @@ class State:
                 self._thread = threading.Thread(target=worker.run, name="webhooks", daemon=True)
                 self._thread.start()
                 atexit.register(_stop_at_exit, weakref.ref(worker), weakref.ref(self._thread))
-
-    def _tell(self, settlement: Settlement, disabled: str | None) -> None:
-        """Send the signals of one settlement; a receiver's exception changes nothing."""
-        try:
-            with self.app.app_context():
-                self._send_signals(settlement, disabled)
-        except Exception:
-            logger.exception("A receiver of a delivery signal failed.")
-
-    def _send_signals(self, settlement: Settlement, disabled: str | None) -> None:
-        claimed, tables = settlement.claimed, self.database.tables
-        told = [(signals.delivery_succeeded, settlement.status == "delivered")]
-        told += [(signals.delivery_failed, bool(settlement.attempt) and not told[0][1])]
-        told += [(signals.delivery_exhausted, settlement.status == "exhausted")]
-        heard = [s for s, happened in told if happened and s.has_receivers_for(self.app)]
-        if heard:
-            delivery = self.database.read(
-                lambda c: lists.list_deliveries(c, tables, delivery=claimed.delivery_id)
-            )
-            for signal in heard:
-                self.signal(signal, delivery=delivery[0], attempt=settlement.attempt)
-        if disabled:
-            subscription = self.database.read(
-                lambda c: subscriptions.get_subscription(c, tables, claimed.subscription_id)
-            )
-            self.signal(signals.subscription_disabled, subscription=subscription, reason=disabled)
-
-    def signal(self, signal: Any, **told: Any) -> None:
-        """Send one of this package's signals; the sender is the app."""
-        signal.send(self.app, _async_wrapper=self.app.ensure_sync, **told)
 
 
 def _stop_at_exit(worker: weakref.ref[Worker], thread: weakref.ref[threading.Thread]) -> None:

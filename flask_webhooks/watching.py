@@ -15,6 +15,7 @@ from .declarations import Callback
 from .exceptions import RefusedURLError
 from .rules.evaluate import Exchange, Unresolved
 from .state import State
+from .telling import send
 
 logger = logging.getLogger("flask_webhooks.capture")
 
@@ -156,7 +157,7 @@ def _store(
         keyring=lambda: state.keyring,
         now=state.clock(),
     )
-    state.signal(signals.callback_captured, callback=callback.name, subscription=subscription)
+    send(signals.callback_captured, state.app, callback=callback.name, subscription=subscription)
 
 
 def _tell_unresolved(state: State, callback: Callback, found: Unresolved) -> None:
@@ -164,8 +165,9 @@ def _tell_unresolved(state: State, callback: Callback, found: Unresolved) -> Non
         "%s captured nothing: %s could not be resolved: %s.",
         callback.name, found.expression, found.reason,
     )  # fmt: skip
-    state.signal(
+    send(
         signals.callback_unresolved,
+        state.app,
         callback=callback.name,
         expression=found.expression,
         reason=found.reason,

@@ -18,7 +18,7 @@ STOREYS = (
     ("extension",),
     ("cli", "manage", "watching", "adoption"),
     ("state",),
-    ("describe", "emit", "capture", "deliver", "subscribing"),
+    ("describe", "emit", "capture", "deliver", "subscribing", "telling"),
     ("declarations", "config"),
     ("store",),
     ("rules", "signals"),
