@@ -23,6 +23,7 @@ from flask_webhooks.deliver.dialling import is_own
 from flask_webhooks.deliver.outcome import Reason
 from flask_webhooks.deliver.transport import Outgoing, Transport
 from flask_webhooks.rules.urls import UrlRules
+from tests.needs import need
 
 PUBLIC, OTHER, SIX = "93.184.215.14", "1.1.1.1", "2606:4700::1111"
 
@@ -322,8 +323,8 @@ def test_one_look_up_and_four_dials_at_most(world: World, transport: Transport) 
 
 
 def _ssrfguard() -> Callable[[str], object]:
-    policy = pytest.importorskip("ssrfguard", reason="needs the extra 'guards'")
-    sessions = pytest.importorskip("ssrfguard.requests")
+    policy = need("ssrfguard", "guards")
+    sessions = need("ssrfguard.requests", "guards")
     ports = frozenset((80, 443, 8443))
     session = sessions.Session(policy=policy.Policy(allowed_ports=ports))
     session.trust_env = False
@@ -331,7 +332,7 @@ def _ssrfguard() -> Callable[[str], object]:
 
 
 def _requests_hardened() -> Callable[[str], object]:
-    hardened = pytest.importorskip("requests_hardened", reason="needs the extra 'guards'")
+    hardened = need("requests_hardened", "guards")
     config = hardened.Config(
         ip_filter_enable=True,
         ip_filter_allow_loopback_ips=False,
@@ -344,7 +345,7 @@ def _requests_hardened() -> Callable[[str], object]:
 
 
 def _antissrf() -> Callable[[str], object]:
-    microsoft = pytest.importorskip("AntiSSRF", reason="needs the extra 'guards'")
+    microsoft = need("AntiSSRF", "guards")
     policy = microsoft.AntiSSRFPolicy(microsoft.PolicyConfigOptions.EXTERNAL_ONLY_LATEST)
     policy.allow_plain_text_http = True
     session = policy.get_antissrf_session()

@@ -7,9 +7,7 @@ The tests of real tools need the extra ``neighbours``. Without it they are skipp
 from __future__ import annotations
 
 import copy
-import importlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +33,7 @@ from flask_webhooks.describe.neighbours.merge import merge_into
 from flask_webhooks.describe.neighbours.operation_ids import operations
 from flask_webhooks.describe.references import lookup, references
 from flask_webhooks.exceptions import ConfigurationError, DeclarationError, WebhooksError
+from tests import needs
 
 VALIDATORS = {
     "3.0": OpenAPIV30SpecValidator,
@@ -672,13 +671,7 @@ def test_another_method_is_no_clash(app: Flask, webhooks: Webhooks) -> None:
 
 def need(module: str) -> Any:
     """The module of a neighbour."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError:
-        reason = f'{module} is not installed: pip install "Flask-Webhooks[neighbours]"'
-        if "neighbours" in os.environ.get("WEBHOOKS_TEST_REQUIRE", "").split(","):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    return needs.need(module, "neighbours")
 
 
 Decorator = Callable[[Any], Any]
