@@ -6,7 +6,7 @@ Nothing here raises because of what a client sent: a callback whose URL can't be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -41,6 +41,7 @@ _REFUSALS = {
 class Captured:
     """What a callback's expressions gave on one call."""
 
+    expression: str
     url: str
     key: str | None
     secret: str | None = field(repr=False)
@@ -110,20 +111,20 @@ def with_response(exchange: Exchange, response: Any, *, with_body: bool) -> Exch
     )
 
 
-def early_refusal(
+def early_refusals(
     callback: Callback, exchange: Exchange, rules: UrlRules
-) -> RefusedURLError | None:
-    """Why the URL that the request gives is refused; ``None`` when it isn't, or isn't known yet."""
-    if callback.expression.needs_response:
-        return None
-    url = evaluate(callback.expression, exchange)
-    if isinstance(url, Unresolved):
-        return None
-    try:
-        check_url(url, rules)
-    except RefusedURLError as refusal:
-        return refusal
-    return None
+) -> Iterator[tuple[Template, RefusedURLError]]:
+    """The expressions whose URL the request alone gives, and a rule refuses; with the refusal."""
+    for expression in callback.expressions:
+        if expression.needs_response:
+            continue
+        url = evaluate(expression, exchange)
+        if isinstance(url, Unresolved):
+            continue
+        try:
+            check_url(url, rules)
+        except RefusedURLError as refusal:
+            yield expression, refusal
 
 
 def in_words(refused: RefusedURLError) -> str:
@@ -131,26 +132,39 @@ def in_words(refused: RefusedURLError) -> str:
     return _REFUSALS.get(refused.rule, "it is no absolute https URL")
 
 
-def resolve(
-    callback: Callback, exchange: Exchange, rules: UrlRules
-) -> Captured | Unresolved | None:
-    """What a finished call gives for ``callback``; ``None`` when its status captures nothing."""
+def resolve(callback: Callback, exchange: Exchange, rules: UrlRules) -> list[Captured | Unresolved]:
+    """What a finished call gives for each expression; nothing when its status captures nothing."""
     if exchange.status_code is None or not _captures(callback.when, exchange.status_code):
-        return None
-    url = evaluate(callback.expression, exchange)
+        return []
+    return [_resolved(callback, expression, exchange, rules) for expression in callback.expressions]
+
+
+def _resolved(
+    callback: Callback, expression: Template, exchange: Exchange, rules: UrlRules
+) -> Captured | Unresolved:
+    url = _evaluated(expression, exchange)
     if isinstance(url, Unresolved):
         return url
     try:
         check_url(url, rules)
     except RefusedURLError as refusal:
-        return Unresolved(callback.expression.text, f"the URL is refused ({refusal.rule})")
+        return Unresolved(expression.text, f"the URL is refused ({refusal.rule})")
     key = _short(callback.key, exchange)
     if isinstance(key, Unresolved):
         return key
     secret = _secret(callback.secret, exchange)
     if isinstance(secret, Unresolved):
         return secret
-    return Captured(url=url, key=key, secret=secret)
+    return Captured(expression=expression.text, url=url, key=key, secret=secret)
+
+
+def _evaluated(template: Template, exchange: Exchange) -> str | Unresolved:
+    """The text of a template; what it lacks is told under the template as it was declared."""
+    found = evaluate(template, exchange)
+    if not isinstance(found, Unresolved):
+        return found
+    inner = f"{found.expression}: " if len(template.expressions) > 1 else ""
+    return Unresolved(template.text, inner + found.reason)
 
 
 def _captures(when: str, status: int) -> bool:
@@ -158,7 +172,7 @@ def _captures(when: str, status: int) -> bool:
 
 
 def _short(template: Template | None, exchange: Exchange) -> str | None | Unresolved:
-    value = None if template is None else evaluate(template, exchange)
+    value = None if template is None else _evaluated(template, exchange)
     if template is not None and isinstance(value, str) and not 0 < len(value) <= 200:
         return Unresolved(template.text, "the key is empty or longer than 200 characters")
     return value

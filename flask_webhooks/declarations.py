@@ -186,7 +186,8 @@ class Callback(Webhook):
     Made by :meth:`flask_webhooks.Webhooks.callback`.
     """
 
-    expression: Template
+    #: Where the URL stands in the call; with several, each is a URL of its own.
+    expressions: tuple[Template, ...]
     #: Where the key of a captured subscription stands in the call.
     key: Template | None = None
     #: Where the client's own signing secret stands in the call.
@@ -203,8 +204,11 @@ class Callback(Webhook):
     @property
     def templates(self) -> Iterator[tuple[str, Template]]:
         """Every expression of the declaration, by the name of its argument."""
-        found = (("expression", self.expression), ("key", self.key), ("secret", self.secret))
-        return ((name, template) for name, template in found if template is not None)
+        for expression in self.expressions:
+            yield "expression", expression
+        for name, template in (("key", self.key), ("secret", self.secret)):
+            if template is not None:
+                yield name, template
 
 
 Declaration = Webhook | Operation
@@ -254,6 +258,19 @@ def seconds(expires: float | timedelta | None) -> float | None:
     if value is not None and value <= 0:
         raise DeclarationError(f"expires={expires!r}: give a time above 0, in seconds.")
     return value
+
+
+def url_templates(expression: str | Sequence[str], subject: str) -> tuple[Template, ...]:
+    """The parsed expressions of a callback's URL, of which there may be several."""
+    texts = [expression] if isinstance(expression, str) else list(expression)
+    if not texts:
+        raise DeclarationError(f"{subject} has no expression: say where its URL stands.")
+    for text in texts:
+        if not isinstance(text, str):
+            raise DeclarationError(f"{subject}: {text!r} is no expression; give a text.")
+    if len(set(texts)) < len(texts):
+        raise DeclarationError(f"{subject} has an expression twice; give each once.")
+    return tuple(parse(text) for text in texts)
 
 
 def template(text: str | None) -> Template | None:

@@ -28,11 +28,11 @@ from .declarations import (
     check_when,
     seconds,
     template,
+    url_templates,
 )
 from .describe.neighbours.clashes import check_urls
 from .exceptions import ConfigurationError, DeclarationError, UnknownWebhookError, WebhooksError
 from .manage.documents import documents
-from .rules.expressions import parse
 from .state import EXTENSION, State
 from .store import lists, queue, subscriptions
 from .store.records import Attempt, Delivery, Message, Subscription, identity, microseconds
@@ -146,7 +146,7 @@ class Webhooks:
     def callback(
         self,
         name: str,
-        expression: str,
+        expression: str | Sequence[str],
         schema_or_webhook: SchemaLike | Webhook,
         *,
         key: str | None = None,
@@ -171,7 +171,8 @@ class Webhooks:
         """Declare a callback: a webhook whose URL is taken out of the decorated view's live calls.
 
         :param expression: where the URL stands: an OpenAPI runtime expression such as
-            ``{$request.body#/callbackUrl}``.
+            ``{$request.body#/callbackUrl}``. A list names several places: each URL that a call
+            gives is captured.
         :param schema_or_webhook: what a payload is; or a declared webhook, which then reaches the
             captured URL as well.
         :param key: an expression for what the URL was captured for; ``send`` then needs ``key=``.
@@ -198,7 +199,7 @@ class Webhooks:
             signal=Signal(f"Send the callback {name}."),
             place=caller(),
             door=self,
-            expression=parse(expression),
+            expressions=url_templates(expression, f"callback {name!r}"),
             key=template(key),
             secret=template(secret),
             when=check_when(when),

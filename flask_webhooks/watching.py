@@ -14,6 +14,7 @@ from . import capture, signals
 from .declarations import Callback
 from .exceptions import RefusedURLError
 from .rules.evaluate import Exchange, Unresolved
+from .rules.expressions import Template
 from .state import State
 from .telling import send
 
@@ -98,13 +99,12 @@ def _verbatim(kind: type[BaseConverter]) -> type[BaseConverter]:
 
 def _refusal(state: State, callbacks: tuple[Callback, ...], exchange: Exchange) -> Response | None:
     for callback in callbacks:
-        refused = capture.early_refusal(callback, exchange, state.settings.url_rules())
-        if refused is not None:
-            return _unprocessable(callback, refused)
+        for found in capture.early_refusals(callback, exchange, state.settings.url_rules()):
+            return _unprocessable(callback, *found)
     return None
 
 
-def _unprocessable(callback: Callback, refused: RefusedURLError) -> Response:
+def _unprocessable(callback: Callback, expression: Template, refused: RefusedURLError) -> Response:
     """A problem (RFC 9457) that says which part of the request is refused, and why."""
     problem = {
         "type": "about:blank",
@@ -112,7 +112,7 @@ def _unprocessable(callback: Callback, refused: RefusedURLError) -> Response:
         "status": 422,
         "detail": f"The URL given for {callback.name} is refused: {capture.in_words(refused)}.",
         "callback": callback.name,
-        "expression": callback.expression.text,
+        "expression": expression.text,
         "rule": refused.rule,
     }
     body = json.dumps(problem)
@@ -130,11 +130,11 @@ def _capture(
     with_body = any(template.needs_response_body for template in templates)
     whole = capture.with_response(exchange, response, with_body=with_body)
     for callback in callbacks:
-        found = capture.resolve(callback, whole, state.settings.url_rules())
-        if isinstance(found, capture.Captured):
-            _store(state, callback, found, tenant_loader)
-        elif isinstance(found, Unresolved):
-            _tell_unresolved(state, callback, found)
+        for found in capture.resolve(callback, whole, state.settings.url_rules()):
+            if isinstance(found, Unresolved):
+                _tell_unresolved(state, callback, found)
+            else:
+                _store(state, callback, found, tenant_loader)
 
 
 def _store(
@@ -147,7 +147,7 @@ def _store(
         tenant = tenant_loader() if tenant_loader else None
     except HTTPException as refused:
         reason = f"the tenant loader refused ({refused.code})"
-        _tell_unresolved(state, callback, Unresolved(callback.expression.text, reason))
+        _tell_unresolved(state, callback, Unresolved(found.expression, reason))
         return
     subscription = capture.store(
         callback,

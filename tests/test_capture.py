@@ -33,7 +33,7 @@ View = Callable[..., ResponseReturnValue]
 def _app(
     app: Flask,
     webhooks: Webhooks,
-    expression: str,
+    expression: str | list[str],
     view: View | None = None,
     *,
     rule: str = "/a",
@@ -482,3 +482,41 @@ def test_a_refusal_tells_a_stranger_nothing_of_the_settings(app: Flask, webhooks
         "The URL given for onThing is refused: its address is not a public one."
     )
     assert "WEBHOOKS_" not in answer.text
+
+
+BOTH = ["{$request.body#/paidUrl}", "{$request.body#/shippedUrl}"]
+
+
+def test_each_expression_of_a_callback_captures_a_url(app: Flask, webhooks: Webhooks) -> None:
+    """A call that gives two URLs for one callback makes two subscriptions."""
+    client = _app(app, webhooks, BOTH, key="{$response.body#/id}")
+
+    client.post("/a", json={"paidUrl": f"{URL}/paid", "shippedUrl": f"{URL}/shipped"})
+
+    found = {(s.url, s.key) for s in _captured(app, webhooks)}
+    assert found == {(f"{URL}/paid", "7"), (f"{URL}/shipped", "7")}
+
+
+def test_an_expression_without_a_value_hinders_no_other(
+    app: Flask, webhooks: Webhooks, unresolved: list[str]
+) -> None:
+    """Of two expressions the one that has a value captures, and the other is told."""
+    client = _app(app, webhooks, BOTH)
+
+    client.post("/a", json={"shippedUrl": URL})
+
+    assert [s.url for s in _captured(app, webhooks)] == [URL]
+    assert unresolved == [
+        "onThing {$request.body#/paidUrl}: the body has no member 'paidUrl' there"
+    ]
+
+
+def test_one_refused_url_refuses_the_call(app: Flask, webhooks: Webhooks) -> None:
+    """Where one of two URLs is refused, the answer names its expression and nothing is captured."""
+    client = _app(app, webhooks, BOTH)
+
+    answer = client.post("/a", json={"paidUrl": URL, "shippedUrl": "https://10.0.0.1/"})
+
+    assert answer.status_code == 422
+    assert answer.get_json()["expression"] == "{$request.body#/shippedUrl}"
+    assert _captured(app, webhooks) == []

@@ -847,3 +847,36 @@ def test_an_app_factory_can_run_twice(webhooks: Webhooks, make_app: Any) -> None
             found.append(webhooks.document())
     assert found[0] == found[1]
     assert list(found[0]["paths"]["/orders"]["post"]["callbacks"]) == ["told"]
+
+
+def test_each_expression_of_a_callback_is_documented(webhooks: Webhooks, app: Flask) -> None:
+    """A callback with two expressions has a Path Item under each, with operationIds of their own."""
+    both = ["{$request.body#/orderId}", "{$request.query.url}"]
+
+    @app.post("/orders")
+    @webhooks.callback("told", both, OrderStatus)
+    def order() -> str:
+        return ""
+
+    told = written(webhooks, app)["paths"]["/orders"]["post"]["callbacks"]["told"]
+    assert [(key, item["post"]["operationId"]) for key, item in told.items()] == [
+        ("{$request.body#/orderId}", "orderTold"),
+        ("{$request.query.url}", "orderTold2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "expressions, told",
+    [
+        ([], "callback 'told' has no expression: say where its URL stands."),
+        (["$url", "$url"], "callback 'told' has an expression twice; give each once."),
+        ([7], "callback 'told': 7 is no expression; give a text."),
+    ],
+)
+def test_expressions_that_cannot_work_are_refused(
+    webhooks: Webhooks, expressions: Any, told: str
+) -> None:
+    """A list of expressions that is empty, repeats one or holds no text is refused by name."""
+    with pytest.raises(DeclarationError) as refused:
+        webhooks.callback("told", expressions, OrderStatus)
+    assert str(refused.value) == told

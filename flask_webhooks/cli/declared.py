@@ -48,4 +48,5 @@ def _row(webhook: Any) -> tuple[str, str, str, str]:
     callback = isinstance(webhook, Callback)
     kind = "callback" if callback else "webhook"
     summary = webhook.documentation.summary or ""
-    return kind, webhook.name, webhook.method, webhook.expression.text if callback else summary
+    told = " ".join(e.text for e in webhook.expressions) if callback else summary
+    return kind, webhook.name, webhook.method, told

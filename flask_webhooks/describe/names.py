@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from ..declarations import Callback, Operation, Webhook
 from ..exceptions import DeclarationError
 from .routes import Route
 
-#: What an operation belongs to: a route by its index, a callback of one, or a webhook by name.
-Owner = tuple[int | None, str | None]
+
+class Owner(NamedTuple):
+    """What an operation belongs to: a route, a callback of one, or a webhook."""
+
+    #: The index of the route; ``None`` for webhooks.
+    route: int | None = None
+    name: str | None = None
+    #: The one of the callback's expressions, as it was declared.
+    expression: str | None = None
+
+
+def owners(route: int, callback: Callback) -> list[Owner]:
+    """One owner for each expression of a route's callback."""
+    return [Owner(route, callback.name, found.text) for found in callback.expressions]
 
 
 def operation_ids(declarations: Sequence[Webhook], routes: Sequence[Route]) -> dict[Owner, str]:
@@ -26,13 +39,13 @@ def operation_ids(declarations: Sequence[Webhook], routes: Sequence[Route]) -> d
     for index, route in enumerate(routes):
         if (operation := route.operation) and (wish := _given(operation)):
             several = len(covered[id(operation)]) > 1
-            ids.give((index, None), _with_method(route, wish) if several else wish, operation)
+            ids.give(Owner(index), _with_method(route, wish) if several else wish, operation)
     for index, route in enumerate(routes):
         for callback in route.callbacks:
-            ids.give((index, callback.name), _given(callback), callback)
+            ids.give(owners(index, callback)[0], _given(callback), callback)
     for webhook in declarations:
         if not isinstance(webhook, Callback):
-            ids.give((None, webhook.name), _given(webhook), webhook)
+            ids.give(Owner(name=webhook.name), _given(webhook), webhook)
     _derive(ids, declarations, routes)
     return ids.found
 
@@ -40,15 +53,15 @@ def operation_ids(declarations: Sequence[Webhook], routes: Sequence[Route]) -> d
 def _derive(ids: _Ids, declarations: Sequence[Webhook], routes: Sequence[Route]) -> None:
     for index, route in enumerate(routes):
         given = _given(route.operation) if route.operation else None
-        ids.derive((index, None), given or _of_endpoint(route))
+        ids.derive(Owner(index), given or _of_endpoint(route))
     for index, route in enumerate(routes):
         for callback in route.callbacks:
-            ids.derive(
-                (index, callback.name), ids.found[index, None] + _capital(camel(callback.name))
-            )
+            wish = ids.found[Owner(index)] + _capital(camel(callback.name))
+            for owner in owners(index, callback):
+                ids.derive(owner, wish)
     for webhook in declarations:
         if not isinstance(webhook, Callback):
-            ids.derive((None, webhook.name), camel(webhook.name))
+            ids.derive(Owner(name=webhook.name), camel(webhook.name))
 
 
 class _Ids:

@@ -14,7 +14,7 @@ from ..exceptions import DeclarationError
 from .converter import JSONSchema
 from .merging import merge
 from .models import is_marshmallow, is_model
-from .names import Owner
+from .names import Owner, owners
 from .parameters import merged
 from .promises import HEADERS, SIGNATURE_SCHEME
 from .routes import Route
@@ -42,7 +42,7 @@ class Operations:
     def of_view(self, index: int, route: Route) -> dict[str, Any]:
         """The operation of a view, with its callbacks."""
         declared = route.operation or _undocumented(route)
-        documentation, operation_id = declared.documentation, self._ids[index, None]
+        documentation, operation_id = declared.documentation, self._ids[Owner(index)]
         subject = f"{route.method} {route.path}, declared at {declared.place}"
         variables = {parameter["name"] for parameter in route.parameters}
         # A view may have several rules, and not each of them every variable.
@@ -52,8 +52,9 @@ class Operations:
         operation["parameters"] = self._schemas.resolve(parameters, f"{operation_id}Parameter")
         operation["requestBody"] = self._request_body(declared.request, f"{operation_id}Request")
         operation["responses"] = self._responses(documentation, operation_id, subject)
-        callbacks = (self._callback(index, callback) for callback in route.callbacks)
-        operation["callbacks"] = dict(callbacks)
+        operation["callbacks"] = {
+            callback.name: self._callback(index, callback) for callback in route.callbacks
+        }
         operation["x-webhooks-emits"] = [webhook.name for webhook in route.emits]
         return self._finished(operation, documentation)
 
@@ -62,14 +63,18 @@ class Operations:
 
         :param emitters: the operations that cause it, such as ``POST /bookings``.
         """
-        operation = self._outbound(webhook, self._ids[None, webhook.name])
+        operation = self._outbound(webhook, self._ids[Owner(name=webhook.name)])
         operation["x-webhooks-emitted-by"] = list(emitters)
         return {webhook.method.lower(): self._finished(operation, webhook.documentation)}
 
-    def _callback(self, index: int, callback: Callback) -> tuple[str, dict[str, Any]]:
-        operation = self._outbound(callback, self._ids[index, callback.name])
-        item = {callback.method.lower(): self._finished(operation, callback.documentation)}
-        return callback.name, {callback.expression.text: item}
+    def _callback(self, index: int, callback: Callback) -> dict[str, Any]:
+        """The Callback Object: one Path Item Object for each expression."""
+        item: dict[str, Any] = {}
+        for owner in owners(index, callback):
+            operation = self._outbound(callback, self._ids[owner])
+            finished = self._finished(operation, callback.documentation)
+            item[str(owner.expression)] = {callback.method.lower(): finished}
+        return item
 
     def _outbound(self, webhook: Webhook, operation_id: str) -> dict[str, Any]:
         documentation = webhook.documentation
