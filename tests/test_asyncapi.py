@@ -260,6 +260,55 @@ def test_references_are_followed_wherever_they_lead() -> None:
     assert reply["bindings"]["http"]["statusCode"] == 204
 
 
+def test_what_is_said_twice_is_said_once() -> None:
+    """Lists in which AsyncAPI wants each member once have it once: tags and security."""
+    item = {"post": {"tags": ["a", "b", "a"], "security": [{"s": []}, {"s": []}]}}
+    scheme = {"s": {"type": "http", "scheme": "basic"}}
+    tags = [{"name": "a"}, {"name": "a"}]
+    made = _valid(_with(item, tags=tags, components={"securitySchemes": scheme}))
+    operation = made["operations"]["hook.post"]
+    assert operation["tags"] == [{"name": "a"}, {"name": "b"}]
+    assert operation["security"] == [{"$ref": "#/components/securitySchemes/s"}]
+    assert made["info"]["tags"] == [{"name": "a"}]
+
+
+def test_components_get_names_that_are_allowed_and_their_own() -> None:
+    """Two schemas whose names become the same are still two, wherever in the document they are."""
+    properties = {
+        "a": {"$ref": "#/components/schemas/A%20B"},
+        "b": {"$ref": "#/components/schemas/A%C3%BCB"},
+        "c": {"$ref": "#/components/schemas/A_B"},
+    }
+    content = {"application/json": {"schema": {"type": "object", "properties": properties}}}
+    schemas = {"A B": {"const": 1}, "AüB": {"const": 2}, "A_B": {"const": 3}}
+    made = _valid(_with({"post": {"requestBody": {"content": content}}}, components={
+        "schemas": schemas}))  # fmt: skip
+    payload = _follow(made, made["operations"]["hook.post"]["messages"][0])["payload"]["schema"]
+    found = [_follow(made, payload["properties"][name]) for name in "abc"]
+    assert found == [{"const": 1}, {"const": 2}, {"const": 3}]
+
+
+def test_anchors_and_discriminators_lead_to_the_moved_schemas() -> None:
+    """Neither is left pointing to where its schema stood in the OpenAPI document."""
+    pet = {
+        "oneOf": [{"$ref": "#/components/schemas/Cat"}, {"$ref": "#dog"}],
+        "discriminator": {"propertyName": "kind", "mapping": {"cat": "Cat"}},
+    }
+    schemas = {"Cat": {"type": "object"}, "Dog": {"$anchor": "dog", "type": "object"}}
+    content = {"application/json": {"schema": pet}}
+    made = _valid(_with({"post": {"requestBody": {"content": content}}}, components={
+        "schemas": schemas}))  # fmt: skip
+    payload = _follow(made, made["operations"]["hook.post"]["messages"][0])["payload"]["schema"]
+    assert payload == {
+        "oneOf": [
+            {"$ref": "#/components/schemas/Cat/schema"}, {"$ref": "#/components/schemas/Dog/schema"}
+        ],
+        "discriminator": {
+            "propertyName": "kind", "mapping": {"cat": "#/components/schemas/Cat/schema"}
+        },
+    }  # fmt: skip
+
+
 def test_query_parameters_stand_in_the_binding() -> None:
     """A query parameter is a property of the operation's HTTP binding."""
     query = {"in": "query", "name": "page", "required": True, "schema": {"type": "integer"}}

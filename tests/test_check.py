@@ -15,15 +15,9 @@ from flask import Flask
 from marshmallow import Schema, fields
 
 from flask_webhooks import Webhooks
-from flask_webhooks.describe.check import (
-    findings,
-    fragment,
-    operations,
-    parameters,
-    pointer,
-    resolved,
-    structure,
-)
+from flask_webhooks.describe.check import findings
+from flask_webhooks.describe.reading import fragment, operations, parameters, pointer, resolved
+from flask_webhooks.describe.structure import structure
 
 KEY = "{$request.body#/url}"
 GOOD: dict[str, Any] = {
@@ -88,6 +82,7 @@ GOOD: dict[str, Any] = {
     },
 }
 POST = "/webhooks/paid/post"
+ANSWER = "/paths/~1shops~1{shop}~1orders/post/responses/201"
 CALLBACK = "/paths/~1shops~1{shop}~1orders/post/callbacks/onOrder"
 
 
@@ -103,6 +98,10 @@ def _paid(document: Any) -> Any:
 
 def _callback(document: Any) -> Any:
     return document["paths"]["/shops/{shop}/orders"]["post"]["callbacks"]["onOrder"]
+
+
+def _answer(document: Any) -> Any:
+    return document["paths"]["/shops/{shop}/orders"]["post"]["responses"]["201"]
 
 
 def _order(document: Any) -> Any:
@@ -143,12 +142,28 @@ def _set(place: Any, key: Any, value: Any) -> Any:
          f"{POST}/requestBody/content/application~1json/examples/a/$ref", "leads nowhere."),
         (_set(lambda d: _order(d)["properties"], "$ref", {"$ref": "#/x"}),
          "/components/schemas/Order/properties/$ref/$ref", "'#/x' leads nowhere."),
+        (_set(_order, "discriminator", {"propertyName": "id", "mapping": {"a": "Odrer"}}),
+         "/components/schemas/Order/discriminator/mapping/a",
+         "'#/components/schemas/Odrer' leads nowhere."),
+        (_set(_order, "discriminator", {"propertyName": "id", "mapping": {"a/b": "#/$defs/A"}}),
+         "/components/schemas/Order/discriminator/mapping/a~1b", "'#/$defs/A' leads nowhere."),
+        (_set(_answer, "links", {"it": {"operationRef": "#/paths/~1gone/get"}}),
+         f"{ANSWER}/links/it/operationRef", "'#/paths/~1gone/get' leads nowhere."),
         # operationIds
+        (_set(_answer, "links", {"it": {"operationId": "oder"}}),
+         f"{ANSWER}/links/it/operationId", "No operation has the operationId 'oder'."),
         (_set(_paid, "operationId", "order"), f"{POST}/operationId",
          "'order' is taken: /paths/~1shops~1{shop}~1orders/post has it, too."),
         (_set(lambda d: _callback(d)[KEY]["post"], "operationId", "order"),
          f"{CALLBACK}/{{$request.body#~1url}}/post/operationId", "'order' is taken"),
-        # path parameters
+        # parameters and paths
+        (lambda d: _paid(d)["parameters"].append({"in": "header", "name": "x-ID", "schema": {}}),
+         f"{POST}/parameters/1", "The header parameter 'x-ID' is there twice."),
+        (lambda d: _paid(d)["parameters"].append({"$ref": f"#{POST}/parameters/0"}),
+         f"{POST}/parameters/1", "The header parameter 'X-Id' is there twice."),
+        (_set(lambda d: d["paths"], "/shops/{id}/orders",
+              {"parameters": [{"in": "path", "name": "id", "required": True, "schema": {}}]}),
+         "/paths/~1shops~1{id}~1orders", "It is the same path as /shops/{shop}/orders: only"),
         (lambda d: _paid(d)["parameters"].append({"in": "path", "name": "q", "schema": {}}),
          f"{POST}/parameters/1", "'q' is in: path, but the webhook has no path template."),
         (_set(lambda d: _callback(d)[KEY], "parameters", [{"in": "path", "name": "q"}]),
@@ -220,6 +235,13 @@ def test_each_defect_is_one_finding(
         _set(_order, "$defs", {"A": {"$anchor": "a"}, "B": {"$ref": "#a"}}),
         _set(_order, "$defs", {"A": {"$id": "urn:a", "$ref": "#/$defs/B", "$defs": {"B": {}}}}),
         _set(lambda d: d["webhooks"], "again", {"$ref": "#/webhooks/paid"}),
+        _set(_order, "discriminator", {"propertyName": "id", "mapping": {"a": "Order"}}),
+        _set(_order, "properties", {"discriminator": {"type": "object"}, "id": {}}),
+        _set(_answer, "links", {"it": {"operationId": "paid"}}),
+        _set(_answer, "links", {"it": {"operationRef": "#/webhooks/paid/post"}}),
+        lambda d: _paid(d)["parameters"].append({"in": "query", "name": "X-Id", "schema": {}}),
+        lambda d: d["webhooks"]["paid"].__setitem__(
+            "parameters", [{"in": "header", "name": "X-Id", "schema": {}}]),
         lambda d: d["webhooks"].clear(),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""``describe/diff.py`` and ``flask webhooks diff``: what changed, and what breaks receivers."""
+"""``describe/diff`` and ``flask webhooks diff``: what changed, and what breaks receivers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from click.testing import Result
 from flask import Flask
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema_rs import Draft202012Validator
 
 from flask_webhooks import Webhooks
 from flask_webhooks.describe.diff import changes
@@ -147,6 +148,51 @@ def _object(required: Any = (), **properties: Any) -> dict[str, Any]:
         ({"type": "array", "prefixItems": [STRING], "items": False},
          {"type": "array", "prefixItems": [STRING, STRING], "items": False},
          "BREAKS $[1] may be string now", "ok $[1] is never string any more"),
+        # what held for all that was not named holds for what is named now
+        ({"type": "object", "additionalProperties": STRING},
+         {**_object(a={"type": "integer"}), "additionalProperties": STRING},
+         ["ok $.a added", "BREAKS $.a string became integer"], "BREAKS $.a removed"),
+        ({"type": "object", "patternProperties": {"^a": STRING}},
+         {**_object(a={"type": ["string", "null"]}), "patternProperties": {"^a": STRING}},
+         "ok $.a added", "BREAKS $.a removed"),
+        ({"type": "object", "additionalProperties": False},
+         {"type": "object", "additionalProperties": False, "patternProperties": {"^x": STRING}},
+         "BREAKS $[/^x/] added where nothing more was allowed", "BREAKS $[/^x/] removed"),
+        ({"type": "object", "unevaluatedProperties": False},
+         {**_object(a=STRING), "unevaluatedProperties": False},
+         "BREAKS $.a added where nothing more was allowed", "BREAKS $.a removed"),
+        (_object("a"), _object(a=STRING),
+         ["ok $.a added", "BREAKS $.a was required, and may be missing now"], None),
+        # no type is any type, but not without limits
+        ({"maxLength": 5}, STRING,
+         ["ok $ could be anything, is string now", "BREAKS $ maxLength 5 no longer holds"],
+         "BREAKS $ string became anything"),
+        ({"maxLength": 5}, {"type": "integer"}, "ok $ could be anything, is integer now",
+         "BREAKS $ integer became anything"),
+        (STRING, {**STRING, "maxItems": 3}, None, None),
+        ({"pattern": "^a"}, {"enum": ["a", "b"]},
+         ['ok $ could be anything, is "a" or "b" now', 'BREAKS $ may be "b" now'],
+         'BREAKS $ "a" or "b" became anything'),
+        ({**STRING, "maxLength": 1}, {"enum": ["a", "b"]}, 'ok $ only "a" or "b" may come now',
+         None),
+        # nothing at all
+        ({"anyOf": [STRING, False]}, STRING, None, None),
+        (_object(a=False), _object(a=STRING), "BREAKS $.a may be string now",
+         "ok $.a is never string any more"),
+        # formats that are a special case of others, and numbers that are the same
+        ({"type": "integer", "format": "int64"}, {"type": "integer", "format": "int32"},
+         "ok $ format int64 became int32", "BREAKS $ format int32 became int64"),
+        ({"const": 1}, {"const": 1.0}, None, None),
+        # allOf
+        ({"allOf": [{**STRING, "pattern": "^a"}, {"pattern": "b$"}]}, {**STRING, "pattern": "b$"},
+         "BREAKS $ pattern ^a and b$ became b$", None),
+        ({"allOf": [{"type": ["number", "string"]}, {"type": ["integer", "string"]}]},
+         {"type": ["integer", "string"]}, None, None),
+        ({"allOf": [{**STRING, "enum": ["a", "b"]}, {"maxLength": 0}]}, {"enum": ["a"]},
+         'BREAKS $ may be "a" now', None),
+        ({"allOf": [{"items": STRING, "type": "array"}, {"prefixItems": [{"const": "a"}]}]},
+         {"type": "array", "items": STRING, "prefixItems": [{"const": "b", "type": "string"}]},
+         'BREAKS $[0] was "a", is "b" now', None),
         # alternatives
         ({"oneOf": [CARD, BANK]}, {"oneOf": [CARD, BANK, CASH]},
          "BREAKS $ may be Cash (object) now", "ok $ is never Cash (object) any more"),
@@ -169,9 +215,11 @@ def _object(required: Any = (), **properties: Any) -> dict[str, Any]:
         ({"type": "object", "properties": {"a": True}}, _object(a={}), None, None),
     ],
 )  # fmt: skip
-def test_payload_changes(old: Any, new: Any, there: str | None, back: str | None) -> None:
+def test_payload_changes(
+    old: Any, new: Any, there: str | list[str] | None, back: str | None
+) -> None:
     """What widens what can arrive breaks receivers, the same change backwards does not."""
-    assert _of(old, new) == ([there] if there else [])
+    assert _of(old, new) == ([there] if isinstance(there, str) else there or [])
     if back is not None:
         assert _of(new, old) == [back]
 
@@ -200,6 +248,67 @@ def test_references_are_followed_in_both_documents() -> None:
     assert _told(old, new) == [
         "BREAKS $.a.x string became anything", "BREAKS $.b.x string became anything"
     ]  # fmt: skip
+
+
+def test_anchors_are_followed() -> None:
+    """A reference to an ``$anchor`` leads to where that stands, at any depth."""
+    old = _object(a={"$ref": "#it"}) | {"$defs": {"A/B": {"$anchor": "it", "type": "string"}}}
+    new = _object(a={"$ref": "#it"}) | {"$defs": {"A/B": {"$anchor": "it", "type": "integer"}}}
+    assert _of(old, new) == ["BREAKS $.a string became integer"]
+
+
+def test_words_beside_a_reference_count() -> None:
+    """What stands beside a ``$ref`` holds besides what that leads to."""
+    components = {"A": _object(x=STRING)}
+    one = {"$ref": "#/components/schemas/A"}
+    old = _document({**one, "required": ["x"]}, components=components)
+    new = _document(one, components=components)
+    assert _told(old, new) == ["BREAKS $.x was required, and may be missing now"]
+
+
+def _pets(name: str, **mapping: str) -> Any:
+    parts = [{"$ref": "#/components/schemas/Cat"}, STRING]
+    told = {"propertyName": name, "mapping": mapping}
+    return _document({"oneOf": parts, "discriminator": told}, components={"Cat": _object()})
+
+
+@pytest.mark.parametrize(
+    "old, new, told",
+    [
+        (_pets("kind", cat="Cat"), _pets("kind", cat="#/components/schemas/Cat"), []),
+        (_pets("kind", cat="Cat"), _pets("type", cat="Cat"),
+         ["BREAKS $ was told apart by kind, now by type"]),
+        (_pets("kind", cat="Cat"), _pets("kind", cat="Cat", lynx="Cat"),
+         ['BREAKS $ may be told apart by "lynx" now']),
+        (_pets("kind", cat="Cat", lynx="Cat"), _pets("kind", cat="Cat"),
+         ['ok $ is never told apart by "lynx" any more']),
+    ],
+)  # fmt: skip
+def test_discriminators(old: Any, new: Any, told: list[str]) -> None:
+    """The property and its values are what receivers switch on; names of components are not."""
+    assert _told(old, new) == told
+
+
+def _promised(**more: Any) -> Any:
+    promises = {"timeout": 20, "disableAfter": 432000, "retrySchedule": [0, 5], "publicKeys": ["a"]}
+    return {"openapi": "3.1.1", "x-webhooks-delivery": {**promises, **more}}
+
+
+@pytest.mark.parametrize(
+    "new, told",
+    [
+        (_promised(timeout=5), ["BREAKS timeout 20 seconds became 5 seconds"]),
+        (_promised(timeout=30), ["ok timeout 20 seconds became 30 seconds"]),
+        (_promised(retrySchedule=[0]), ["BREAKS attempts 2 became 1"]),
+        (_promised(retrySchedule=[0, 9]), []),
+        (_promised(disableAfter=86400), ["BREAKS disabled after 5 days became 1 day"]),
+        (_promised(publicKeys=["b"]), []),
+        ({"openapi": "3.1.1"}, []),
+    ],
+)
+def test_promises_about_deliveries(new: Any, told: list[str]) -> None:
+    """Less time or fewer attempts break receivers; public keys differ from place to place."""
+    assert _told(_promised(), new) == told
 
 
 def test_a_reference_may_be_written_out() -> None:
@@ -247,6 +356,10 @@ def test_shared_components_do_not_explode() -> None:
     assert told[0] == f"BREAKS ${'.a' * 20} string became integer"
 
 
+def _body(schema: Any) -> Any:
+    return {"description": "Fine", "content": {"application/json": {"schema": schema}}}
+
+
 def _request(**operation: Any) -> Any:
     return _document(STRING, **operation)
 
@@ -280,6 +393,26 @@ def _header(**more: Any) -> Any:
         (_request(responses={"2XX": {}}), _request(responses={"204": {}}),
          "BREAKS answers success was 2XX, now 204"),
         (_request(), _request(responses={"204": {}}), "BREAKS answers success was 2XX, now 204"),
+        (_request(responses={"200": {}}), _request(responses={"200": _body(STRING)}),
+         "BREAKS answers 200 is to carry a body now"),
+        (_request(responses={"200": _body(_object())}),
+         _request(responses={"200": _body(_object("a", a=STRING))}),
+         "BREAKS answers the body of 200 must be another: see $.a"),
+        (_request(responses={"200": _body(STRING)}),
+         _request(responses={"200": {"content": {"text/plain": {}}}}),
+         "BREAKS answers 200 is no longer to be application/json"),
+        (_request(parameters=_header()), _request(parameters=_header(explode=True)),
+         "BREAKS header x-id was written as one for all values, now as one for each value"),
+        (_request(parameters=_header()), _request(parameters=_header(style="label")),
+         "BREAKS header x-id was written as simple, now as label"),
+        (_request(security=[{"a": []}]), _request(security=[{"a": []}, {"b": []}]),
+         "BREAKS security how the request proves its sender changed"),
+        (_request(security=[{"a": []}, {"b": []}]), _request(security=[{"a": []}]),
+         "ok security one of the ways to prove the sender is gone"),
+        (_request(security=[]), _request(security=[{"a": []}]),
+         "ok security the request proves its sender now"),
+        (_request(security=[{"a": []}]), _request(security=[{"a": []}, {}]),
+         "BREAKS security how the request proves its sender changed"),
         (_request(responses={"204": {}}), _request(), "ok answers success was 204, now 2XX"),
         (_request(responses={"410": {}}), _request(), "ok answers 410 is no longer documented"),
     ],
@@ -296,10 +429,26 @@ def test_request_changes(old: Any, new: Any, told: str) -> None:
         (_request(responses={"2XX": {}}), _request()),
         (_request(responses={"200": {}, "2XX": {}}), _request()),
         (_request(), {**_request(), "servers": [{"url": "https://example.com"}]}),
+        (_request(security=[]), _request()),
+        (_request(security=[{"a": ["x", "y"]}]), _request(security=[{"a": ["y", "x"]}])),
+        (
+            _request(responses={"200": _body({"enum": ["a"]})}),
+            _request(responses={"200": _body({"enum": ["a", "b"]})}),
+        ),
+        (
+            _request(),
+            _request(
+                requestBody={
+                    "required": True,
+                    "content": {"Application/JSON; charset=utf-8": {"schema": STRING}},
+                }
+            ),
+        ),
+        (_request(parameters=_header()), _request(parameters=_header(style="simple"))),
     ],
 )
 def test_what_is_the_same_request(old: Any, new: Any) -> None:
-    """Header names ignore case, and an answer that is declared nowhere is any success."""
+    """Names of headers and media types ignore case; what is the default may be said or not."""
     assert _told(old, new) == []
 
 
@@ -399,6 +548,41 @@ def test_nothing_changed_in_the_same_document(schema: Any) -> None:
 def test_any_two_schemas_can_be_compared(old: Any, new: Any) -> None:
     """Every pair of schemas is compared without an error."""
     changes(_document(old), _document(new))
+
+
+_LIMITED = st.sampled_from(
+    [{"maxLength": 1}, {"minimum": 1}, {"pattern": "^a"}, {"const": "a"}, {"enum": ["a", 1, None]},
+     {"not": {"type": "string"}}, {"multipleOf": 2}, {"type": ["integer", "string"]}, True, False,
+     {"type": "array", "prefixItems": [{"const": "a"}], "items": False},
+     {"type": "object", "properties": {"x": {"type": "string"}}, "additionalProperties": False},
+     {"type": "object", "additionalProperties": {"type": "integer"}},
+     {"type": "object", "patternProperties": {"^x": {"type": "string"}}}]
+)  # fmt: skip
+_WIDE = st.one_of(
+    _SCHEMAS,
+    _LIMITED,
+    st.builds(lambda a, b: {"allOf": [a, b]}, _LIMITED, st.one_of(_LIMITED, _SCHEMAS)),
+    st.builds(lambda a, b: {"anyOf": [a, b]}, _LIMITED, st.one_of(_LIMITED, _SCHEMAS)),
+    st.builds(
+        lambda a, rest: {"type": "object", "properties": {"x": a}, "additionalProperties": rest},
+        _LIMITED, _LIMITED,
+    ),
+)  # fmt: skip
+_PRIMITIVES: list[Any] = ["", "a", "b", "ab", 0, 1, 2, 1.5, -1, True, None]
+_VALUES: list[Any] = [
+    *_PRIMITIVES, [], {}, *([value] for value in _PRIMITIVES), ["a", "a"], ["a", 1],
+    *({name: value} for name in "xyz" for value in _PRIMITIVES),
+    {"x": "a", "y": 1}, {"x": 1, "y": "a", "z": None}, {"x": {"x": 1}}, {"x": ["a"]}, [[1]], [{}],
+]  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(_WIDE, _WIDE)
+def test_what_does_not_break_lets_nothing_new_through(old: Any, new: Any) -> None:
+    """Unless a change breaks receivers, each value that the new schema takes the old one took."""
+    if not any(change.breaks for change in changes(_document(old), _document(new))):
+        before, after = Draft202012Validator(old), Draft202012Validator(new)
+        assert [v for v in _VALUES if after.is_valid(v) and not before.is_valid(v)] == []
 
 
 @pytest.mark.parametrize(

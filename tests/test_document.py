@@ -850,7 +850,7 @@ def test_an_app_factory_can_run_twice(webhooks: Webhooks, make_app: Any) -> None
 
 
 def test_each_expression_of_a_callback_is_documented(webhooks: Webhooks, app: Flask) -> None:
-    """A callback with two expressions has a Path Item under each, with operationIds of their own."""
+    """A callback with two expressions has a Path Item under each, each with its operationId."""
     both = ["{$request.body#/orderId}", "{$request.query.url}"]
 
     @app.post("/orders")
@@ -880,3 +880,44 @@ def test_expressions_that_cannot_work_are_refused(
     with pytest.raises(DeclarationError) as refused:
         webhooks.callback("told", expressions, OrderStatus)
     assert str(refused.value) == told
+
+
+def test_a_referred_parameter_replaces_the_one_of_the_rule(webhooks: Webhooks, app: Flask) -> None:
+    """A path variable that is described by a reference stands once among the parameters."""
+    row = {"name": "row", "in": "path", "required": True, "schema": {"type": "integer"}}
+
+    @app.get("/board/<row>")
+    @webhooks.operation(parameters=[{"$ref": "#/components/parameters/rowParam"}])
+    def board(row: str) -> str:
+        return row
+
+    document = written(webhooks, app, extra={"components": {"parameters": {"rowParam": row}}})
+    assert document["paths"]["/board/{row}"]["get"]["parameters"] == [
+        {"$ref": "#/components/parameters/rowParam"}
+    ]
+
+
+def test_definitions_of_a_json_schema_become_components(webhooks: Webhooks) -> None:
+    """What a JSON Schema keeps in $defs is a component, since code generators lose it elsewhere."""
+    webhooks.webhook(
+        "moved", {"$defs": {"Mark": {"enum": ["X", "O"]}}, "oneOf": [{"$ref": "#/$defs/Mark"}]}
+    )
+
+    assert written(webhooks)["components"]["schemas"] == {
+        "Mark": {"enum": ["X", "O"]},
+        "Moved": {"oneOf": [{"$ref": "#/components/schemas/Mark"}]},
+    }
+
+
+def test_an_anchor_becomes_a_pointer(webhooks: Webhooks) -> None:
+    """A JSON Schema may refer to its own $anchor; the document has a pointer in its place."""
+    schema = {
+        "$defs": {"Mark": {"$anchor": "mark", "enum": ["X", "O"]}},
+        "properties": {"mark": {"$ref": "#mark"}},
+    }
+    webhooks.webhook("moved", schema)
+
+    [moved] = [
+        s for name, s in written(webhooks)["components"]["schemas"].items() if name != "Mark"
+    ]
+    assert moved["properties"]["mark"]["$ref"] == "#/components/schemas/Mark"

@@ -398,6 +398,66 @@ def test_a_discriminator_follows_its_schemas(app: Flask, webhooks: Webhooks) -> 
     assert shown["oneOf"] == [{"$ref": "#/components/schemas/CatPayload"}]
 
 
+def test_a_discriminator_may_name_its_schemas(app: Flask, webhooks: Webhooks) -> None:
+    """A mapping to a mere name becomes one to the renamed schema, which is brought along."""
+    webhooks.webhook("cat", {"title": "Cat", "type": "object"})
+    pet = {"title": "Pet", "discriminator": {"propertyName": "kind", "mapping": {"cat": "Cat"}}}
+    webhooks.webhook("newBooking", pet)
+    webhooks.init_app(app)
+
+    document = merged(app, webhooks, host(components={"schemas": {"Cat": {"type": "string"}}}))
+
+    shown = component(document, "schemas", "Pet")
+    assert shown["discriminator"]["mapping"] == {"cat": "#/components/schemas/CatPayload"}
+    assert component(document, "schemas", "CatPayload") == {"title": "Cat", "type": "object"}
+
+
+def test_examples_by_reference_are_brought_along() -> None:
+    """An example in our components comes along, under another name if that is taken."""
+    content = {"application/json": {"examples": {"one": {"$ref": "#/components/examples/one"}}}}
+    ours = {
+        "openapi": "3.1.1",
+        "webhooks": {"paid": {"post": {"requestBody": {"content": content}}}},
+        "components": {"examples": {"one": {"value": {"$ref": "data"}}, "other": {"value": 2}}},
+    }
+    theirs = {"examples": {"one": {"value": "theirs"}}}
+
+    document = merge_into(host(components=theirs), ours)
+
+    shown = document["webhooks"]["paid"]["post"]["requestBody"]["content"]["application/json"]
+    assert shown == {"examples": {"one": {"$ref": "#/components/examples/one2"}}}
+    assert document["components"]["examples"] == {
+        "one": {"value": "theirs"}, "one2": {"value": {"$ref": "data"}}
+    }  # fmt: skip
+
+
+def test_a_callback_in_components_is_an_operation_as_well() -> None:
+    """Its operationId and security step aside too, and merging twice is merging once."""
+    sent = {"operationId": "pay", "security": [{"sign": []}], "responses": {}}
+    ours = {
+        "openapi": "3.1.1",
+        "paths": {"/a": {"post": {"callbacks": {"on": {"$ref": "#/components/callbacks/On"}}}}},
+        "components": {
+            "callbacks": {"On": {"{$request.body#/u}": {"post": sent}}},
+            "securitySchemes": {"sign": {"type": "http", "scheme": "bearer"}},
+        },
+        "x-webhooks-delivery": {},
+    }
+    theirs = {"securitySchemes": {"sign": {"type": "http", "scheme": "basic"}}}
+    document = host(components=theirs)
+    document["paths"]["/pay"] = {"post": {"operationId": "pay"}}
+
+    made = merge_into(document, ours)
+
+    shown = made["components"]["callbacks"]["On"]["{$request.body#/u}"]["post"]
+    assert shown == {"operationId": "pay2", "security": [{"sign2": []}], "responses": {}}
+    assert made["components"]["securitySchemes"]["sign2"] == {"type": "http", "scheme": "bearer"}
+    assert made["paths"]["/a"]["post"] == {
+        "callbacks": {"on": {"$ref": "#/components/callbacks/On"}}
+    }
+    assert merge_into(made, ours) == made
+
+
 def test_headers_and_security_schemes_are_renamed(shop: Flask, webhooks: Webhooks) -> None:
     """A parameter or a security scheme of ours steps aside, and our operations follow."""
     theirs = {

@@ -32,7 +32,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         Tells what is wrong, with a JSON Pointer to each place. The exit status is 1 if there is
         something, and 2 if not everything could be checked.
         """
-        from ..describe.check import places
+        from ..describe.places import places
 
         document = webhooks.document() if file is None else _read(file)
         known = places(list(webhooks), state().routes) if file is None else {}
@@ -77,7 +77,9 @@ def _read(file: TextIO) -> dict[str, Any]:
 
 def _report(document: dict[str, Any], known: Mapping[Any, Any]) -> int:
     """Print what is wrong with a document, or that nothing is; gives the exit status."""
-    from ..describe.check import findings, place_of, structure
+    from ..describe.check import findings
+    from ..describe.places import place_of
+    from ..describe.structure import structure
 
     found = findings(document)
     besides = structure(document, found)
@@ -94,7 +96,7 @@ def _report(document: dict[str, Any], known: Mapping[Any, Any]) -> int:
 
 
 def _counted(document: dict[str, Any]) -> str:
-    from ..describe.check import operations
+    from ..describe.reading import operations
 
     described = list(operations(document))
     callbacks = {(one.parent.at, one.name) for one in described if one.parent is not None}

@@ -14,8 +14,8 @@ from urllib.parse import unquote
 
 from ..exceptions import ExpressionError
 from ..rules.expressions import parse
-from .check import At, Described, fragment, listed, members, operations, parameters, resolved
-from .references import SCHEMAS, component_name, lookup, rewritten
+from .reading import At, Described, fragment, listed, members, operations, parameters, resolved
+from .references import SCHEMAS, component_name, lookup, rewritten, unanchored
 
 ASYNCAPI_VERSION = "3.0.0"
 
@@ -33,6 +33,7 @@ def asyncapi(document: Mapping[str, Any], *, url: str | None) -> dict[str, Any]:
     :param document: a valid OpenAPI document.
     :param url: where it is served, for each ``x-openapi``.
     """
+    document = unanchored(document)
     book = _Book(document, url)
     for described in operations(document):
         if described.kind != "path":
@@ -63,6 +64,8 @@ class _Book:
         self._written: set[tuple[At, str]] = set()
         #: Every schema that was referred to, as it stands in the OpenAPI document.
         self._found: dict[str, Any] = {}
+        #: What each of them is called here, by the reference to it.
+        self._called: dict[str, str] = {}
         self._schemes: dict[str, Any] = {}
 
     def add_request(self, described: Described) -> str:
@@ -249,21 +252,26 @@ class _Book:
         return rewritten(schema, self._moved)
 
     def _moved(self, reference: str) -> str:
-        name, rest = component_name(reference), ""
-        if name is not None:
+        rest = ""
+        if component_name(reference) is not None:
             head, slash, rest = reference.removeprefix(SCHEMAS).partition("/")
             reference, rest = SCHEMAS + head, slash + rest
-        found = lookup(self._document, reference) if reference.startswith("#/") else None
+        found = lookup(self._document, reference)
         if found is None:
             return reference + rest
-        name = name or re.sub(r"[^\w.-]+", "_", unquote(reference[2:]))
-        self._found.setdefault(name, found[0])
+        name = self._called.get(reference)
+        if name is None:
+            wish = component_name(reference) or unquote(reference[2:])
+            # AsyncAPI 3.0.0, "Components Object": no other characters may name a component.
+            name = _free(re.sub(r"[^A-Za-z0-9_.-]+", "_", wish), self._found)
+            self._called[reference], self._found[name] = name, found[0]
         # A component is a schema with its format beside it, so the schema stands one step deeper.
         return f"{SCHEMAS}{name}/schema{rest}"
 
     def _tags(self, operation: Mapping[str, Any]) -> list[dict[str, Any]]:
         told = {tag.get("name"): tag for tag in listed(self._document, "tags")}
-        return [_tag(told.get(name, {"name": name})) for name in listed(operation, "tags")]
+        names = dict.fromkeys(listed(operation, "tags"))
+        return [_tag(told.get(name, {"name": name})) for name in names]
 
     def _security(self, operation: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The schemes of which one is enough; nothing where AsyncAPI can't say what is needed."""
@@ -277,7 +285,9 @@ class _Book:
             if scheme is None:
                 return []
             reference = _reference("components", "securitySchemes", name)
-            made.append({**scheme, "scopes": list(scopes)} if scopes else reference)
+            one = {**scheme, "scopes": list(scopes)} if scopes else reference
+            if one not in made:
+                made.append(one)
         return made
 
     def _scheme(self, name: str) -> dict[str, Any] | None:
@@ -336,8 +346,8 @@ def _info(document: Mapping[str, Any]) -> dict[str, Any]:
     info = _words(told, "title", "version", "description", "termsOfService", "contact")
     if "license" in told:
         info["license"] = _words(told["license"], "name", "url")
-    if tags := [_tag(tag) for tag in listed(document, "tags")]:
-        info["tags"] = tags
+    if tags := {tag.get("name"): _tag(tag) for tag in listed(document, "tags")}:
+        info["tags"] = list(tags.values())
     return {**info, **_words(document, "externalDocs")}
 
 

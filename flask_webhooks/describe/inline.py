@@ -9,7 +9,7 @@ import jsonschema_rs
 
 from ..exceptions import DeclarationError
 from .plain import as_json, without_form
-from .references import SCHEMAS, rewritten
+from .references import SCHEMAS, rewritten, unanchored
 
 
 def inline_component(schema: Mapping[str, Any], component: str, subject: str) -> dict[str, Any]:
@@ -27,6 +27,7 @@ def inline_component(schema: Mapping[str, Any], component: str, subject: str) ->
         raise DeclarationError(f"{subject}: its schema is no JSON at {place}: {reason}.") from None
     # The document is the root now: a root of the schema's own would be looked up elsewhere.
     plain = {word: said for word, said in plain.items() if word not in ("$schema", "$id")}
+    plain = unanchored(plain)
     _check(plain, subject)
     found: dict[str, Any] = rewritten(plain, lambda ref: _rebased(ref, component))
     return found

@@ -12,6 +12,7 @@ from ..declarations import Callback, Webhook
 from ..exceptions import DeclarationError
 from . import refusals
 from .converter import JSONSchema
+from .definitions import hoisted
 from .description import Description
 from .merging import merge
 from .names import operation_ids
@@ -59,7 +60,8 @@ def describe(
     routes = distinct(routes)
     schemas = Schemas()
     payloads = {w.name: schemas.outbound(w.schema, w.name) for w in declarations}
-    operations = Operations(schemas, operation_ids(declarations, routes), payloads)
+    given = ((extra or {}).get("components") or {}).get("parameters") or {}
+    operations = Operations(schemas, operation_ids(declarations, routes), payloads, given)
     document: dict[str, Any] = {"openapi": openapi_version, "info": dict(info)}
     _add_operations(document, operations, declarations, routes)
     if declarations:
@@ -70,6 +72,10 @@ def describe(
     if extra:
         document = merge(document, schemas.resolve(extra, "Document"))
     _add_schemas(document, schemas, payloads)
+    # What is validated refers to the same components as what is published.
+    moved = dict(hoisted({**document, "payloads": list(payloads.values())}))
+    payloads = dict(zip(payloads, moved.pop("payloads"), strict=True))
+    document = moved
     description = Description(text=_text(document), payloads=as_json(payloads))
     refusals.check_document(description, declarations, routes)
     return description

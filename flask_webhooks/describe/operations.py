@@ -15,7 +15,7 @@ from .converter import JSONSchema
 from .merging import merge
 from .models import is_marshmallow, is_model
 from .names import Owner, owners
-from .parameters import merged
+from .parameters import merged, referred
 from .promises import HEADERS, SIGNATURE_SCHEME
 from .routes import Route
 from .schemas import Schemas
@@ -30,14 +30,20 @@ class Operations:
 
     :param ids: every operation's operationId.
     :param payloads: the published schema of every webhook, by name.
+    :param parameters: the component parameters that the user adds to the document.
     """
 
     def __init__(
-        self, schemas: Schemas, ids: Mapping[Owner, str], payloads: Mapping[str, JSONSchema]
+        self,
+        schemas: Schemas,
+        ids: Mapping[Owner, str],
+        payloads: Mapping[str, JSONSchema],
+        parameters: Mapping[str, Any],
     ) -> None:
         self._schemas = schemas
         self._ids = ids
         self._payloads = payloads
+        self._parameters = parameters
 
     def of_view(self, index: int, route: Route) -> dict[str, Any]:
         """The operation of a view, with its callbacks."""
@@ -46,8 +52,10 @@ class Operations:
         subject = f"{route.method} {route.path}, declared at {declared.place}"
         variables = {parameter["name"] for parameter in route.parameters}
         # A view may have several rules, and not each of them every variable.
-        given = [p for p in documentation.parameters if _fits(p, variables)]
-        parameters = merged(route.parameters, given, subject)
+        given = [
+            p for p in documentation.parameters if _fits(referred(p, self._parameters), variables)
+        ]
+        parameters = merged(route.parameters, given, subject, self._parameters)
         operation = self._documented(documentation, operation_id, route.doc)
         operation["parameters"] = self._schemas.resolve(parameters, f"{operation_id}Parameter")
         operation["requestBody"] = self._request_body(declared.request, f"{operation_id}Request")
@@ -79,10 +87,10 @@ class Operations:
     def _outbound(self, webhook: Webhook, operation_id: str) -> dict[str, Any]:
         documentation = webhook.documentation
         subject = f"{webhook.name}, declared at {webhook.place}"
-        _check_no_path(documentation, subject)
+        _check_no_path([referred(p, self._parameters) for p in documentation.parameters], subject)
         operation = self._documented(documentation, operation_id, None)
         headers = [{"$ref": f"#/components/parameters/{name}"} for name in HEADERS]
-        parameters = merged(headers, documentation.parameters, subject)
+        parameters = merged(headers, documentation.parameters, subject, self._parameters)
         operation["parameters"] = self._schemas.resolve(parameters, f"{operation_id}Parameter")
         content: dict[str, Any] = {"schema": self._payloads[webhook.name]}
         if documentation.examples:
@@ -181,8 +189,8 @@ def _is_schema_or_mapping(value: Any) -> bool:
     return isinstance(value, Mapping) or is_marshmallow(value) or is_model(value)
 
 
-def _check_no_path(documentation: Documentation, subject: str) -> None:
-    for parameter in documentation.parameters:
+def _check_no_path(parameters: Iterable[Mapping[str, Any]], subject: str) -> None:
+    for parameter in parameters:
         if parameter.get("in") == "path":
             raise DeclarationError(
                 f"{subject}: the parameter {parameter.get('name')!r} is in the path, but what is "

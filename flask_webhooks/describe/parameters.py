@@ -98,23 +98,27 @@ def _pattern(converter: BaseConverter) -> dict[str, Any]:
 
 
 def merged(
-    derived: Sequence[Parameter], given: Sequence[Mapping[str, Any]], subject: str
+    derived: Sequence[Parameter],
+    given: Sequence[Mapping[str, Any]],
+    subject: str,
+    components: Mapping[str, Any],
 ) -> list[Parameter]:
     """Derived parameters and those of a declaration, which win; header names ignore case.
 
     A path parameter that is given adds to the one of the rule; any other replaces its like.
 
     :param subject: whose they are, for error messages.
+    :param components: the document's component parameters, which a ``$ref`` may lead to.
     :raises DeclarationError: one has no name or place, or is given twice.
     """
-    found = {_identity(parameter): dict(parameter) for parameter in derived}
+    found = {_identity(parameter, components): dict(parameter) for parameter in derived}
     seen: set[Any] = set()
     for parameter in given:
         _check(parameter, subject)
-        identity = _identity(parameter)
+        identity = _identity(parameter, components)
         if identity in seen:
             raise DeclarationError(
-                f"{subject}: the {parameter['in']} parameter {parameter['name']!r} is given twice. "
+                f"{subject}: the {identity[0]} parameter {identity[1]!r} is given twice. "
                 "Give each parameter once."
             )
         seen.add(identity)
@@ -123,12 +127,20 @@ def merged(
     return list(found.values())
 
 
-def _identity(parameter: Mapping[str, Any]) -> Any:
-    if "$ref" in parameter:
+def referred(parameter: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a parameter is, where it may be a reference to a component."""
+    name = str(parameter.get("$ref", "")).rpartition("/")[2]
+    found = components.get(name, parameter)
+    return found if isinstance(found, Mapping) else parameter
+
+
+def _identity(parameter: Mapping[str, Any], components: Mapping[str, Any]) -> tuple[str, str]:
+    found = referred(parameter, components)
+    if "$ref" in found:
         # The components of this package are called as the headers that they describe.
-        return "header", str(parameter["$ref"]).rpartition("/")[2].lower()
-    name = str(parameter["name"])
-    return parameter["in"], name.lower() if parameter["in"] == "header" else name
+        return "header", str(found["$ref"]).rpartition("/")[2].lower()
+    name, place = str(found.get("name")), str(found.get("in"))
+    return place, name.lower() if place == "header" else name
 
 
 def _check(parameter: Mapping[str, Any], subject: str) -> None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ..declarations import Callback, Operation, Webhook
+from ..declarations import Callback, Operation, Place, Webhook
 from ..exceptions import DeclarationError, ExpressionError
 from ..rules.expressions import impossible
 from .contracts import Contract
 from .converter import JSONSchema
 from .description import Description
+from .places import place_of, places
 from .plain import as_json
+from .reading import At, Described, operations
 from .references import lookup, reachable, references
 from .routes import Route
 
 _JSON = "application/json"
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-
-#: The keys that lead to an operation, such as ``("webhooks", "newBooking", "post")``.
-Way = tuple[str, ...]
 
 
 def check_carried(
@@ -64,96 +62,59 @@ def check_document(
     description: Description, declarations: Sequence[Webhook], routes: Sequence[Route]
 ) -> None:
     """Refuse a finished document that contradicts itself or its declarations."""
-    places = _Places(declarations, routes)
-    operations = list(_operations(description.document))
-    _check_operation_ids(operations, places)
-    _check_security(description.document, operations, places)
-    _check_references(description.document, operations, places)
+    document, known = description.document, places(declarations, routes)
+    everything = list(operations(document))
+    _check_operation_ids(everything, known)
+    _check_security(document, everything, known)
+    _check_references(document, everything, known)
     _check_payloads(description, declarations)
     _check_examples(description, declarations)
-    _check_expressions(routes, description.document)
+    _check_expressions(routes, document)
 
 
-class _Places:
-    """Where the operations of a document were declared."""
-
-    def __init__(self, declarations: Sequence[Webhook], routes: Sequence[Route]) -> None:
-        self._webhooks = {webhook.name: webhook for webhook in declarations}
-        self._routes = {(route.path, route.method.lower()): route for route in routes}
-
-    def of(self, way: Way) -> str:
-        """Input: ``("webhooks", "newBooking", "post")``. Output: that, and the file and line."""
-        text = " → ".join(way)
-        if way[0] == "webhooks":
-            declared: Any = self._webhooks.get(way[1])
-        elif "callbacks" in way[3:]:
-            declared = self._webhooks.get(way[4])
-        else:
-            route = self._routes.get((way[1], way[2]))
-            declared = (route.operation or route.declarations[0]) if route else None
-        return f"{text} (declared at {declared.place})" if declared else f"{text} (added by hand)"
+def _told(at: At, known: Mapping[At, Place]) -> str:
+    """Input: ``("webhooks", "newBooking", "post")``. Output: that, and the file and line."""
+    place = place_of(at, known)
+    return " → ".join(at) + (f" (declared at {place})" if place else " (added by hand)")
 
 
-def _operations(document: Mapping[str, Any]) -> Iterator[tuple[Way, Mapping[str, Any]]]:
-    for field in ("paths", "webhooks"):
-        for name, item in document.get(field, {}).items():
-            yield from _of_item((field, name), item)
-
-
-def _of_item(way: Way, item: Mapping[str, Any]) -> Iterator[tuple[Way, Mapping[str, Any]]]:
-    for method in _METHODS:
-        if method in item:
-            operation = item[method]
-            yield (*way, method), operation
-            for name, callback in operation.get("callbacks", {}).items():
-                for expression, nested in callback.items():
-                    if isinstance(nested, Mapping):
-                        below = (*way, method, "callbacks", name, expression)
-                        yield from _of_item(below, nested)
-
-
-def _check_operation_ids(
-    operations: Sequence[tuple[Way, Mapping[str, Any]]], places: _Places
-) -> None:
-    known: dict[str, Way] = {}
-    for way, operation in operations:
-        name = operation.get("operationId")
-        if name is not None and known.setdefault(name, way) is not way:
+def _check_operation_ids(everything: Sequence[Described], known: Mapping[At, Place]) -> None:
+    first: dict[str, At] = {}
+    for one in everything:
+        name = one.operation.get("operationId")
+        if name is not None and first.setdefault(name, one.at) != one.at:
             raise DeclarationError(
-                f"operationId {name!r} is given twice: to {places.of(known[name])} and to "
-                f"{places.of(way)}. Give each operation its own."
+                f"operationId {name!r} is given twice: to {_told(first[name], known)} and to "
+                f"{_told(one.at, known)}. Give each operation its own."
             )
 
 
 def _check_security(
-    document: Mapping[str, Any],
-    operations: Sequence[tuple[Way, Mapping[str, Any]]],
-    places: _Places,
+    document: Mapping[str, Any], everything: Sequence[Described], known: Mapping[At, Place]
 ) -> None:
     schemes = document.get("components", {}).get("securitySchemes", {})
-    for way, holder in [((), document), *operations]:
+    holders = [((), document), *((one.at, one.operation) for one in everything)]
+    for at, holder in holders:
         for rule in holder.get("security", ()):
             for name in rule:
                 if name not in schemes:
-                    where = places.of(way) if way else "The document"
-                    known = ", ".join(sorted(schemes)) or "no scheme"
+                    where = _told(at, known) if at else "The document"
+                    listed = ", ".join(sorted(schemes)) or "no scheme"
                     raise DeclarationError(
                         f"{where} asks for the security scheme {name!r}, but the document has "
-                        f"{known}. Add it to components.securitySchemes of the document."
+                        f"{listed}. Add it to components.securitySchemes of the document."
                     )
 
 
 def _check_references(
-    document: Mapping[str, Any],
-    operations: Sequence[tuple[Way, Mapping[str, Any]]],
-    places: _Places,
+    document: Mapping[str, Any], everything: Sequence[Described], known: Mapping[At, Place]
 ) -> None:
     lost = {ref for ref in set(references(document)) if not _leads(document, ref)}
     if not lost:
         return
     schemas = document.get("components", {}).get("schemas", {})
     holders = [(f"components.schemas.{name}", schema) for name, schema in schemas.items()]
-    holders += [(places.of(way), operation) for way, operation in reversed(operations)]
+    holders += [(_told(one.at, known), one.operation) for one in reversed(everything)]
     for where, holder in holders:
         for reference in references(holder):
             if reference in lost:
@@ -162,11 +123,7 @@ def _check_references(
 
 
 def _leads(document: Mapping[str, Any], reference: str) -> bool:
-    if not reference.startswith("#"):
-        return True
-    return reference == "#" or (
-        reference.startswith("#/") and lookup(document, reference) is not None
-    )
+    return not reference.startswith("#") or lookup(document, reference) is not None
 
 
 def _nowhere(reference: str, where: str) -> str:

@@ -6,7 +6,7 @@ Object" and "Discriminator Object".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..references import lookup, references, rewritten
@@ -42,10 +42,10 @@ def needed_components(
 
     components: Components = {}
     for kind, name in needed:
-        renamed = _rewritten(ours["components"][kind][name], change)
+        renamed = rewritten(ours["components"][kind][name], change)
         components.setdefault(kind, {}).setdefault(names[kind, name], renamed)
-    result: dict[str, Any] = _rewritten(part, change)
-    for operation in operations(result):
+    result: dict[str, Any] = rewritten(part, change)
+    for operation in [*operations(result), *operations({"components": components})]:
         if "security" in operation:
             operation["security"] = _secured(operation["security"], names)
     return result, {kind: _new(host, kind, found) for kind, found in components.items()}
@@ -66,21 +66,27 @@ def _needed(part: Mapping[str, Any], ours: Mapping[str, Any]) -> list[Component]
     """The components that ``part`` leads to, over any number of steps, sorted."""
     known = ours.get("components", {})
     todo = list(_mentioned(part))
-    for operation in operations(part):
-        todo += [("securitySchemes", n) for rule in operation.get("security", ()) for n in rule]
+    todo += _secured_by(part)
     found: set[Component] = set()
     while todo:
         kind, name = todo.pop()
         if (kind, name) not in found and name in known.get(kind, {}):
             found.add((kind, name))
             todo += _mentioned(known[kind][name])
+            todo += _secured_by({"components": {kind: {name: known[kind][name]}}})
     return sorted(found)
 
 
 def _mentioned(value: Any) -> Iterator[Component]:
-    for reference in [*references(value), *_mapped(value)]:
+    for reference in references(value):
         if (found := _component(reference)) is not None:
             yield found
+
+
+def _secured_by(part: Mapping[str, Any]) -> Iterator[Component]:
+    for operation in operations(part):
+        for rule in operation.get("security", ()):
+            yield from (("securitySchemes", name) for name in rule)
 
 
 class _Names:
@@ -149,31 +155,3 @@ def _secured(rules: list[Any], names: Mapping[Component, str]) -> list[Any]:
         {names.get(("securitySchemes", name), name): scopes for name, scopes in rule.items()}
         for rule in rules
     ]
-
-
-def _rewritten(value: Any, change: Callable[[str], str]) -> Any:
-    """A copy of ``value`` with every reference changed, those of discriminators too."""
-    result = rewritten(value, change)
-    for mapping in _mappings(result):
-        mapping.update({key: change(reference) for key, reference in mapping.items()})
-    return result
-
-
-def _mapped(value: Any) -> Iterator[str]:
-    for mapping in _mappings(value):
-        yield from mapping.values()
-
-
-def _mappings(value: Any) -> Iterator[dict[str, str]]:
-    """Every discriminator's mapping from a value to a reference."""
-    todo = [value]
-    while todo:
-        found = todo.pop()
-        if isinstance(found, Mapping):
-            discriminator = found.get("discriminator")
-            mapping = discriminator.get("mapping") if isinstance(discriminator, Mapping) else None
-            if isinstance(mapping, dict) and all(isinstance(m, str) for m in mapping.values()):
-                yield mapping
-            todo.extend(found.values())
-        elif isinstance(found, list):
-            todo.extend(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..references import SCHEMAS, rewritten
+from ..definitions import hoisted
 
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 #: Fields whose values are shown as they are.
@@ -35,50 +35,8 @@ def as_3_0(document: Mapping[str, Any]) -> dict[str, Any]:
 
     ``webhooks`` stay under that name: where they go is for the caller to say.
     """
-    hoisted: dict[str, Any] = _hoisted(document)
-    converted: dict[str, Any] = _converted(hoisted)
+    converted: dict[str, Any] = _converted(hoisted(document))
     return converted
-
-
-def _hoisted(document: Mapping[str, Any]) -> Any:
-    """The document with each component's ``$defs`` as components of their own."""
-    schemas: dict[str, Any] = dict(document.get("components", {}).get("schemas", {}))
-    moved: dict[str, str] = {}
-    for owner in list(schemas):
-        _hoist(schemas, owner, moved)
-    if not moved:
-        return document
-    components = {**document["components"], "schemas": schemas}
-    # The longest first: a definition may stand inside another.
-    places = sorted(moved, key=len, reverse=True)
-
-    def change(reference: str) -> str:
-        inside = (p for p in places if reference == p or reference.startswith(p + "/"))
-        place = next(inside, None)
-        return reference if place is None else moved[place] + reference.removeprefix(place)
-
-    return rewritten({**document, "components": components}, change)
-
-
-def _hoist(schemas: dict[str, Any], owner: str, moved: dict[str, str]) -> None:
-    schema = schemas[owner]
-    for word in ("$defs", "definitions"):
-        definitions = schema.get(word) if isinstance(schema, Mapping) else None
-        for name, definition in (definitions or {}).items():
-            free = _free(owner + name[:1].upper() + name[1:], schemas)
-            schemas[free] = definition
-            moved[f"{SCHEMAS}{owner}/{word}/{name}"] = SCHEMAS + free
-            _hoist(schemas, free, moved)
-            for inner, target in list(moved.items()):
-                if inner.startswith(f"{SCHEMAS}{free}/"):
-                    outer = inner.replace(f"{SCHEMAS}{free}", f"{SCHEMAS}{owner}/{word}/{name}", 1)
-                    moved[outer] = target
-
-
-def _free(wish: str, taken: Mapping[str, Any]) -> str:
-    wish = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in wish)
-    candidates = (wish + (str(n) if n > 1 else "") for n in range(1, len(taken) + 2))
-    return next(name for name in candidates if name not in taken)
 
 
 def _converted(value: Any) -> Any:

@@ -49,7 +49,10 @@ def merge_into(
     filled = {(spelling[path], method) for path, method in documented if path in spelling}
     field = "x-webhooks" if version == "3.0" else "webhooks"
     _take_out(merged, described, field)
-    added = with_free_ids(merged, _additions(merged, described, filled))
+    shared = {"callbacks": (described.get("components") or {}).get("callbacks") or {}}
+    added = _additions(merged, described, filled) | {"components": shared}
+    added = with_free_ids(merged, added)
+    described["components"] = {**(described.get("components") or {}), **added.pop("components")}
     added, components = needed_components(merged, described, added)
     for path, item in added["paths"].items():
         for method, operation in item.items():
@@ -96,6 +99,10 @@ def _named_alike(
     """Where the host has webhooks and callbacks, and which of ours are named alike."""
     webhooks = merged.get(field) or {}
     yield field, webhooks, [name for name in described.get("webhooks", {}) if name in webhooks]
+    components = (merged.get("components") or {}).get("callbacks") or {}
+    shared = (described.get("components") or {}).get("callbacks") or {}
+    if _DELIVERY in merged:
+        yield "components", components, [name for name in shared if name in components]
     for path, item in described.get("paths", {}).items():
         for method, operation in item.items():
             known = (_known(merged, path, method) or {}).get("callbacks") or {}

@@ -36,7 +36,7 @@ def _free(wish: str, taken: set[str | None]) -> str:
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every operation: those of the views, then those of their callbacks, then the webhooks."""
+    """Every operation: those of the views, then those of callbacks, webhooks and components."""
     views = list(_of_items(document.get("paths")))
     yield from views
     for view in views:
@@ -44,6 +44,8 @@ def operations(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield from _of_items(callback)
     for field in ("webhooks", "x-webhooks"):
         yield from _of_items(document.get(field))
+    for callback in ((document.get("components") or {}).get("callbacks") or {}).values():
+        yield from _of_items(callback)
 
 
 def _of_items(items: Any) -> Iterator[dict[str, Any]]:
