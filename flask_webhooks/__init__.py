@@ -6,6 +6,7 @@ from .exceptions import (
     DeclarationError,
     ExpressionError,
     PayloadError,
+    RefusedHeaderError,
     RefusedURLError,
     SecretError,
     StoreError,
@@ -14,6 +15,7 @@ from .exceptions import (
     WebhooksError,
 )
 from .extension import Webhooks
+from .rules.options import LegacySignature
 from .rules.signing import verify
 from .signals import (
     callback_captured,
@@ -42,9 +44,11 @@ __all__ = [
     "Delivery",
     "DeliveryStatus",
     "ExpressionError",
+    "LegacySignature",
     "Message",
     "Operation",
     "PayloadError",
+    "RefusedHeaderError",
     "RefusedURLError",
     "SecretError",
     "StoreError",

@@ -16,6 +16,7 @@ from .exceptions import RefusedURLError, SecretError
 from .rules.evaluate import Body, Exchange, Unresolved, evaluate
 from .rules.expressions import Template
 from .rules.ids import new_id
+from .rules.limits import Limits
 from .rules.retry import accepts
 from .rules.sealing import KeyRing
 from .rules.signing import check_secret
@@ -43,6 +44,7 @@ class Captured:
 
     expression: str
     url: str
+    host: str
     key: str | None
     secret: str | None = field(repr=False)
 
@@ -146,16 +148,20 @@ def _resolved(
     if isinstance(url, Unresolved):
         return url
     try:
-        check_url(url, rules)
+        host = check_url(url, rules).host
     except RefusedURLError as refusal:
-        return Unresolved(expression.text, f"the URL is refused ({refusal.rule})")
+        return _refused(expression.text, refusal)
     key = _short(callback.key, exchange)
     if isinstance(key, Unresolved):
         return key
     secret = _secret(callback.secret, exchange)
     if isinstance(secret, Unresolved):
         return secret
-    return Captured(expression=expression.text, url=url, key=key, secret=secret)
+    return Captured(expression=expression.text, url=url, host=host, key=key, secret=secret)
+
+
+def _refused(expression: str, refusal: RefusedURLError) -> Unresolved:
+    return Unresolved(expression, f"the URL is refused ({refusal.rule})")
 
 
 def _evaluated(template: Template, exchange: Exchange) -> str | Unresolved:
@@ -197,8 +203,9 @@ def store(
     tenant: str | None,
     database: Database,
     keyring: Callable[[], KeyRing],
+    limits: Limits,
     now: float,
-) -> Subscription:
+) -> Subscription | Unresolved:
     """Store what was captured; the same URL for the same key again stays one subscription.
 
     :param keyring: called only when the client gave a secret.
@@ -222,12 +229,15 @@ def store(
             )
             return known
         return subscriptions.add_subscription(
-            connection, tables, subscription_id, url=captured.url, names=names, key=captured.key,
-            tenant=tenant, sealed_secret=sealed, now=at, callback=callback.name,
-            once=callback.once, expires_at=expires_at,
+            connection, tables, subscription_id, url=captured.url, host=captured.host, names=names,
+            key=captured.key, tenant=tenant, sealed_secret=sealed, now=at, callback=callback.name,
+            once=callback.once, expires_at=expires_at, limits=limits,
         )  # fmt: skip
 
-    return database.write(work)
+    try:
+        return database.write(work)
+    except RefusedURLError as refusal:
+        return _refused(captured.expression, refusal)
 
 
 def _sealed(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from .exceptions import ConfigurationError
 from .rules.addresses import Network
+from .rules.limits import Limits
 from .rules.retry import DEFAULT_SCHEDULE
 from .rules.urls import UrlRules
 
@@ -80,6 +81,17 @@ class Settings:
     ca_bundle: str | None = None
     #: Files in PEM form of a certificate and of its key, shown to receivers that ask for one.
     client_cert: tuple[str, str] | None = None
+    #: How many live subscriptions may lead to one host. ``None`` sets no limit.
+    subscriptions_per_host: int | None = None
+    #: How many live subscriptions may be captured from the calls of one tenant. ``None`` sets no
+    #: limit.
+    callbacks_per_tenant: int | None = None
+    #: How many requests a second one worker process sends to one host, over all its subscriptions.
+    #: ``None`` sets no limit.
+    host_rate: float | None = None
+    #: What the owner of a URL must answer before the first message is sent there: ``"echo"``, a
+    #: challenge in a signed POST; ``"options"``, the handshake of CloudEvents; ``None``, nothing.
+    ownership_check: Literal["echo", "options"] | None = None
     #: An HTTP proxy that every request goes through by ``CONNECT``, such as
     #: ``"http://smokescreen:4750"``. Which addresses may be called is then the proxy's to judge;
     #: proxies named by the environment are never used.
@@ -96,6 +108,12 @@ class Settings:
             allowed_networks=self.allowed_networks,
             denied_networks=self.denied_networks,
             allow_loopback=self.allow_loopback,
+        )
+
+    def limits(self) -> Limits:
+        """The settings as the limits of how many subscriptions there may be."""
+        return Limits(
+            per_host=self.subscriptions_per_host, captured_per_tenant=self.callbacks_per_tenant
         )
 
 
@@ -179,6 +197,14 @@ def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise TypeError("give a whole number of 1 or more.")
     return value
+
+
+def _optional_count(value: Any) -> int | None:
+    return None if value is None else _count(value)
+
+
+def _optional_positive(value: Any) -> float | None:
+    return None if value is None else _positive(value)
 
 
 def _sequence(value: Any) -> Sequence[Any]:
@@ -273,6 +299,10 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "allow_loopback": _flag,
     "ca_bundle": _optional_text,
     "client_cert": _client_cert,
+    "subscriptions_per_host": _optional_count,
+    "callbacks_per_tenant": _optional_count,
+    "host_rate": _optional_positive,
+    "ownership_check": _one_of("echo", "options", None),
     "proxy": _proxy,
     "secret_keys": _keys,
 }

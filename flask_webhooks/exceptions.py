@@ -44,6 +44,20 @@ class RefusedURLError(WebhooksError, ValueError):
         self.rule = rule
 
 
+class RefusedHeaderError(WebhooksError, ValueError):
+    """A header that a subscription asks for breaks one of the rules for outgoing requests.
+
+    :param header: the name of the header.
+    :param rule: a short stable name of the rule, such as ``"reserved"`` or ``"value"``.
+    :param message: what is wrong and what would be accepted.
+    """
+
+    def __init__(self, header: str, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.header = header
+        self.rule = rule
+
+
 class SecretError(WebhooksError):
     """A secret is malformed, or can't be sealed or opened with the keys at hand."""
 

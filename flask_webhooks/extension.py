@@ -33,10 +33,11 @@ from .declarations import (
 from .describe.neighbours.clashes import check_urls
 from .exceptions import ConfigurationError, DeclarationError, UnknownWebhookError, WebhooksError
 from .manage.documents import documents
+from .rules.options import LegacySignature, Options
 from .state import EXTENSION, State
 from .store import lists, queue, subscriptions
 from .store.records import Attempt, Delivery, Message, Subscription, identity, microseconds
-from .subscribing import reseal, subscribe
+from .subscribing import reseal, rotate, subscribe
 from .watching import watch
 
 TenantLoader = TypeVar("TenantLoader", bound=Callable[[], str | None])
@@ -324,14 +325,21 @@ class Webhooks:
         tenant: str | None = None,
         key: str | None = None,
         secret: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        legacy_signatures: Sequence[LegacySignature] = (),
     ) -> Subscription:
         """Make a subscription: ``url`` gets the named webhooks from now on.
 
         :param tenant: gets the messages of this tenant only.
         :param key: gets the messages with this key only.
         :param secret: a ``whsec_…`` secret to sign with; a new one by default.
+        :param headers: what every delivery carries besides the standard headers, such as
+            ``{"Authorization": "Bearer …"}``; kept sealed, as the secret is.
+        :param legacy_signatures: signatures besides the standard ones, for a receiver that
+            verifies as it did with another sender.
         :returns: the subscription with its secret, which is shown here and never again.
         :raises RefusedURLError: the URL breaks a rule; says which.
+        :raises RefusedHeaderError: a header breaks a rule; says which.
         :raises UnknownWebhookError: a name was not declared.
         """
         wanted = [names] if isinstance(names, str) else list(names)
@@ -345,7 +353,9 @@ class Webhooks:
             tenant=tenant,
             key=None if key is None else str(key),
             secret=secret,
+            options=Options.of(headers, legacy_signatures),
             rules=state.settings.url_rules(),
+            limits=state.settings.limits(),
             keyring=state.keyring,
             database=state.database,
             now=state.clock(),
@@ -375,6 +385,32 @@ class Webhooks:
         """
         database, chosen = self._state.database, identity(subscription)
         return database.write(lambda c: subscriptions.enable(c, database.tables, chosen))
+
+    def rotate(
+        self,
+        subscription: Subscription | str,
+        *,
+        secret: str | None = None,
+        overlap: float | timedelta = timedelta(days=1),
+    ) -> Subscription:
+        """Give a subscription another secret; for a while the one before signs as well.
+
+        A receiver that has either of the two verifies every delivery meanwhile.
+
+        :param secret: a ``whsec_…`` secret; a new one by default.
+        :param overlap: for how long, in seconds; 0 ends the one before at once.
+        :returns: the subscription with its new secret, which is shown here and never again.
+        :raises SecretError: the secret is malformed, or the one before doesn't open.
+        """
+        state = self._state
+        return rotate(
+            identity(subscription),
+            secret=secret,
+            overlap=overlap.total_seconds() if isinstance(overlap, timedelta) else overlap,
+            keyring=state.keyring,
+            database=state.database,
+            now=state.clock(),
+        )
 
     def reseal(self) -> int:
         """Seal every stored secret with the newest of ``WEBHOOKS_SECRET_KEYS``; how many were not.

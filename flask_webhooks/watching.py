@@ -149,15 +149,19 @@ def _store(
         reason = f"the tenant loader refused ({refused.code})"
         _tell_unresolved(state, callback, Unresolved(found.expression, reason))
         return
-    subscription = capture.store(
+    stored = capture.store(
         callback,
         found,
         tenant=tenant,
         database=state.database,
         keyring=lambda: state.keyring,
+        limits=state.settings.limits(),
         now=state.clock(),
     )
-    send(signals.callback_captured, state.app, callback=callback.name, subscription=subscription)
+    if isinstance(stored, Unresolved):
+        _tell_unresolved(state, callback, stored)
+        return
+    send(signals.callback_captured, state.app, callback=callback.name, subscription=stored)
 
 
 def _tell_unresolved(state: State, callback: Callback, found: Unresolved) -> None:

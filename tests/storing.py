@@ -30,7 +30,7 @@ def subscribe(database: Database, subscription_id: str, **changed: Any) -> Subsc
     """A subscription to ``newBooking``, made at 0."""
     values: dict[str, Any] = {
         "url": f"https://{subscription_id}.example/hook", "names": ["newBooking"], "key": None,
-        "tenant": None, "sealed_secret": b"sealed", "now": 0,
+        "host": f"{subscription_id}.example", "tenant": None, "sealed_secret": b"sealed", "now": 0,
     }  # fmt: skip
     values |= changed
     return database.write(

@@ -61,19 +61,23 @@ class KeyRing:
         *,
         tenant: str | None,
         subscription: str,
+        purpose: str = "secret",
         randbytes: Callable[[int], bytes] = os.urandom,
     ) -> bytes:
         """The secret, sealed with the newest key for this tenant's subscription alone.
 
+        :param purpose: what it is to the subscription; it opens as nothing else.
         :raises SecretError: the secret is not text that UTF-8 can hold.
         """
         header = _VERSION + self._newest
         nonce = randbytes(_NONCE)
-        bound = _bound_to(header, tenant, subscription)
+        bound = _bound_to(header, tenant, subscription, purpose)
         text = _utf8(secret, f"The secret of subscription {subscription!r}")
         return header + nonce + self._ciphers[self._newest].encrypt(nonce, text, bound)
 
-    def open(self, sealed: bytes, *, tenant: str | None, subscription: str) -> str:
+    def open(
+        self, sealed: bytes, *, tenant: str | None, subscription: str, purpose: str = "secret"
+    ) -> str:
         """The secret again.
 
         :raises SecretError: its key is not in the ring; or it was changed, cut, or sealed for
@@ -81,23 +85,19 @@ class KeyRing:
         """
         header, nonce, rest = _split(sealed, subscription)
         cipher = self._cipher(header[1:], subscription)
+        bound = _bound_to(header, tenant, subscription, purpose)
         try:
-            return cipher.decrypt(nonce, rest, _bound_to(header, tenant, subscription)).decode()
+            return cipher.decrypt(nonce, rest, bound).decode()
         except InvalidTag:
             pass
         raise SecretError(
-            f"The sealed secret of subscription {subscription!r} (tenant {tenant!r}) doesn't open: "
-            "it was changed, or sealed for another. Restore the row, or give it a new secret."
+            f"The sealed {purpose} of subscription {subscription!r} (tenant {tenant!r}) doesn't "
+            "open: it was changed, or sealed for another. Restore the row, or give it a new secret."
         )
 
     def is_current(self, sealed: bytes) -> bool:
         """Whether it was sealed with the newest key."""
         return sealed[:_HEADER] == _VERSION + self._newest
-
-    def reseal(self, sealed: bytes, *, tenant: str | None, subscription: str) -> bytes:
-        """The same secret sealed with the newest key; errors as in `open`."""
-        secret = self.open(sealed, tenant=tenant, subscription=subscription)
-        return self.seal(secret, tenant=tenant, subscription=subscription)
 
     def tenant_secrets(self, tenant: str) -> tuple[str, ...]:
         """The tenant's own signing secrets, ``whsec_…``: one for each key, newest first.
@@ -168,9 +168,9 @@ def _split(sealed: bytes, subscription: str) -> tuple[bytes, bytes, bytes]:
     return sealed[:_HEADER], sealed[_HEADER : _HEADER + _NONCE], sealed[_HEADER + _NONCE :]
 
 
-def _bound_to(header: bytes, tenant: str | None, subscription: str) -> bytes:
-    """The associated data: no two different pairs of tenant and subscription give the same."""
-    return b"flask-webhooks secret" + header + _field(tenant) + _field(subscription)
+def _bound_to(header: bytes, tenant: str | None, subscription: str, purpose: str) -> bytes:
+    """The associated data: no two different owners or purposes give the same."""
+    return b"flask-webhooks " + purpose.encode() + header + _field(tenant) + _field(subscription)
 
 
 def _field(text: str | None) -> bytes:

@@ -50,6 +50,16 @@ class Subscription:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sealed:
+    """What a subscription keeps that only a key ring opens."""
+
+    id: str
+    tenant: str | None
+    secret: bytes | None = field(repr=False)
+    options: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Message:
     """One payload, sent once. Its ``id`` is the ``webhook-id`` on the wire."""
 

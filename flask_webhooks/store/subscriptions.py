@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
-from .records import DeliveryStatus, Subscription, SubscriptionStatus, maybe_moment, moment
+from ..exceptions import RefusedURLError
+from ..rules.limits import Limits
+from ..rules.urls import shown
+from .records import (
+    DeliveryStatus,
+    Sealed,
+    Subscription,
+    SubscriptionStatus,
+    maybe_moment,
+    moment,
+)
 from .tables import Tables
+
+_NO_LIMITS = Limits()
 
 
 def add_subscription(
@@ -21,18 +43,25 @@ def add_subscription(
     names: Sequence[str],
     key: str | None,
     tenant: str | None,
+    host: str,
     sealed_secret: bytes | None,
     now: int,
+    sealed_options: bytes | None = None,
     callback: str | None = None,
     once: bool = False,
     expires_at: int | None = None,
+    limits: Limits = _NO_LIMITS,
 ) -> Subscription:
-    """Store a subscription and the names that it wants."""
+    """Store a subscription and the names that it wants.
+
+    :raises RefusedURLError: there are as many as there may be.
+    """
+    _check_limits(connection, tables, url, host, tenant, callback, limits, now)
     row = {
-        "id": subscription_id, "url": url, "key": key, "tenant": tenant,
+        "id": subscription_id, "url": url, "host": host, "key": key, "tenant": tenant,
         "status": str(SubscriptionStatus.ENABLED), "reason": None,
-        "sealed_secret": sealed_secret, "callback": callback, "once": once,
-        "created_at": now, "expires_at": expires_at, "paused_until": 0,
+        "sealed_secret": sealed_secret, "sealed_options": sealed_options, "callback": callback,
+        "once": once, "created_at": now, "expires_at": expires_at, "paused_until": 0,
     }  # fmt: skip
     connection.execute(insert(tables.subscriptions), row)
     wanted = list(dict.fromkeys(names))
@@ -40,6 +69,38 @@ def add_subscription(
         insert(tables.names), [{"subscription_id": subscription_id, "name": n} for n in wanted]
     )
     return _subscription(row, wanted)
+
+
+def _check_limits(
+    connection: Connection,
+    tables: Tables,
+    url: str,
+    host: str,
+    tenant: str | None,
+    callback: str | None,
+    limits: Limits,
+    now: int,
+) -> None:
+    c = tables.subscriptions.c
+    whose = c.tenant.is_(None) if tenant is None else c.tenant == tenant
+    bounds = [(limits.per_host, "lead to its host", c.host == host)]
+    if callback is not None:
+        captured = c.callback.is_not(None) & whose
+        bounds.append((limits.captured_per_tenant, "were captured from this tenant", captured))
+    for most, said, counted in bounds:
+        live = select(func.count()).where(counted, *_live(tables, now))
+        if most is not None and connection.execute(live).scalar_one() >= most:
+            raise RefusedURLError(
+                url, "limit",
+                f"The URL '{shown(url)}' is refused: {most} live subscriptions {said} already. "
+                "Delete one, or raise the limit.",
+            )  # fmt: skip
+
+
+def _live(tables: Tables, now: int) -> tuple[ColumnElement[bool], ...]:
+    c = tables.subscriptions.c
+    enabled = c.status == str(SubscriptionStatus.ENABLED)
+    return enabled, c.expires_at.is_(None) | (c.expires_at > now)
 
 
 def find_captured(
@@ -59,8 +120,7 @@ def find_captured(
         c.url == url,
         c.key.is_(None) if key is None else c.key == key,
         c.tenant.is_(None) if tenant is None else c.tenant == tenant,
-        c.status == str(SubscriptionStatus.ENABLED),
-        c.expires_at.is_(None) | (c.expires_at > now),
+        *_live(tables, now),
     )
     found = connection.execute(same.limit(1)).scalar()
     return get_subscription(connection, tables, found) if found else None
@@ -144,24 +204,37 @@ def enable(connection: Connection, tables: Tables, subscription_id: str) -> bool
     return changed.rowcount == 1
 
 
-def reseal(
-    connection: Connection, tables: Tables, seal: Callable[[str, str | None, bytes], bytes | None]
-) -> int:
-    """Write every sealed secret anew for which ``seal`` gives another form.
-
-    :param seal: from a subscription's id, tenant and sealed secret to the new form, or ``None``.
-    :returns: how many were written.
-    """
+def get_sealed(connection: Connection, tables: Tables, subscription_id: str) -> Sealed | None:
+    """What a subscription keeps sealed; its row stays locked for the transaction."""
     c = tables.subscriptions.c
-    rows = connection.execute(
-        select(c.id, c.tenant, c.sealed_secret).where(c.sealed_secret.is_not(None))
-    ).all()
-    sealed = {row.id: seal(row.id, row.tenant, bytes(row.sealed_secret)) for row in rows}
-    changed = {found: anew for found, anew in sealed.items() if anew is not None}
-    for found, anew in changed.items():
-        chosen = update(tables.subscriptions).where(c.id == found)
-        connection.execute(chosen.values(sealed_secret=anew))
-    return len(changed)
+    row = connection.execute(_sealed(tables).where(c.id == subscription_id).with_for_update())
+    return next(map(_sealed_of, row), None)
+
+
+def all_sealed(connection: Connection, tables: Tables) -> list[Sealed]:
+    """What every subscription keeps sealed."""
+    c = tables.subscriptions.c
+    some = c.sealed_secret.is_not(None) | c.sealed_options.is_not(None)
+    return [_sealed_of(row) for row in connection.execute(_sealed(tables).where(some)).all()]
+
+
+def write_sealed(connection: Connection, tables: Tables, sealed: Sealed) -> None:
+    """Write what a subscription keeps sealed."""
+    connection.execute(
+        update(tables.subscriptions)
+        .where(tables.subscriptions.c.id == sealed.id)
+        .values(sealed_secret=sealed.secret, sealed_options=sealed.options)
+    )
+
+
+def _sealed(tables: Tables) -> Select[Any]:
+    c = tables.subscriptions.c
+    return select(c.id, c.tenant, c.sealed_secret, c.sealed_options)
+
+
+def _sealed_of(row: Any) -> Sealed:
+    secret, options = (None if b is None else bytes(b) for b in row[2:])
+    return Sealed(id=row.id, tenant=row.tenant, secret=secret, options=options)
 
 
 def delete_subscription(connection: Connection, tables: Tables, subscription_id: str) -> bool:

@@ -76,6 +76,10 @@ def _subscriptions(metadata: MetaData, prefix: str) -> Table:
         Column("status", _short(20), nullable=False),
         Column("reason", _short(40)),  # why it is disabled
         Column("sealed_secret", _Bytes),  # no secret: verified by the published public key alone
+        Column("sealed_options", _Bytes),  # headers and signatures besides the standard
+        Column("host", _short(255)),  # of the URL
+        Column("confirmed_at", BigInteger),  # when its owner answered the ownership check
+        Column("filter", _Text),  # JSON: what a payload must be to reach it
         Column("callback", _short(200)),  # the callback that captured it
         Column("once", Boolean, nullable=False),
         Column("created_at", BigInteger, nullable=False),
@@ -83,6 +87,7 @@ def _subscriptions(metadata: MetaData, prefix: str) -> Table:
         Column("paused_until", BigInteger, nullable=False, default=0),
         Column("failing_since", BigInteger),
         Index(f"{prefix}subscriptions_key", "key"),
+        Index(f"{prefix}subscriptions_host", "host"),
     )
 
 
