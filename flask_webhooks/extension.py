@@ -37,6 +37,7 @@ from .rules.options import LegacySignature, Options
 from .state import EXTENSION, State
 from .store import lists, queue, subscriptions
 from .store.records import Attempt, Delivery, Message, Subscription, identity, microseconds
+from .store.tables import Tables, make_tables
 from .subscribing import reseal, rotate, subscribe
 from .watching import watch
 
@@ -55,6 +56,7 @@ class Webhooks:
         self._declared: dict[str, Webhook] = {}
         self._tenant_loader: Callable[[], str | None] | None = None
         self._session = session
+        self._tables: Tables | None = None
         # Weak: apps come and go, and none is held here.
         self._states: WeakSet[State] = WeakSet()
         if app is not None:
@@ -82,6 +84,7 @@ class Webhooks:
             settings,
             lambda: list(self._declared.values()),
             chosen,
+            self._tables or make_tables(),
             siblings=lambda: tuple(self._states),
         )
         self._states.add(state)
@@ -90,6 +93,22 @@ class Webhooks:
         check_urls(app)
         app.cli.add_command(webhooks_group(self))
         watch(state, lambda: self._tenant_loader)
+
+    def attach(self, metadata: Any, *, prefix: str = "webhooks_") -> None:
+        """Put the tables into the app's own ``MetaData``, for its migrations to make and change.
+
+        Call it before :meth:`init_app`. Flask-Migrate then sees them as it sees the app's models;
+        nothing here makes tables any more.
+
+        :param metadata: with Flask-SQLAlchemy ``db.metadata``.
+        :param prefix: begins the name of every table, index and constraint.
+        :raises ConfigurationError: an app was initialized already, or they are attached already.
+        """
+        if self._tables is not None or self._states:
+            raise ConfigurationError(
+                "attach() comes too late, or twice: call it once, before the first init_app()."
+            )
+        self._tables = make_tables(metadata, prefix)
 
     # Declare
 

@@ -21,7 +21,7 @@ from .exceptions import ConfigurationError
 from .rules.sealing import KeyRing
 from .store.database import Database
 from .store.records import Message
-from .store.tables import make_tables
+from .store.tables import Tables
 from .telling import tell
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class State:
     :param app: the Flask app.
     :param declared: gives every declaration, whenever it is asked.
     :param session: the app's session, if messages are to be written in its transactions.
+    :param tables: what the store is made of; the app's own metadata may hold them.
     :param siblings: gives the states of all apps that the same declarations serve.
     """
 
@@ -55,6 +56,7 @@ class State:
         settings: Settings,
         declared: Callable[[], Sequence[Webhook]],
         session: Any,
+        tables: Tables,
         siblings: Callable[[], Collection[State]] = tuple,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -68,7 +70,7 @@ class State:
         self.clock = clock
         self._declared = declared
         self._siblings = siblings
-        self.database = Database(make_tables(), uri=self._database_uri(), session=session)
+        self.database = Database(tables, uri=self._database_uri(), session=session)
         self._lock = threading.RLock()
         self._described: tuple[tuple[int, int], Description, list[Route]] | None = None
         self._contracts: dict[str, Contract] = {}

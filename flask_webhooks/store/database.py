@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from ..exceptions import StoreError
+from . import making
 from .dialects import locks_rows, makes_tables_apart
 from .tables import Tables
 
@@ -170,15 +171,33 @@ class Database:
         """
         if self._tables_seen:
             return
-        if connection is None or makes_tables_apart(self.engine):
+        if self.tables.attached:
+            self._check_attached(self.engine if connection is None else connection)
+        elif connection is None or makes_tables_apart(self.engine):
             with self._alone():
                 _make_missing(self.engine, self.tables)
             self._tables_seen = True
-        elif _has_tables(connection, self.tables):
-            self._tables_seen = True
+        elif making.has_tables(connection, self.tables):
+            self._tables_seen = not making.lacks(connection, self.tables)
+            if not self._tables_seen:
+                making.make(connection, self.tables)
         else:
             # They may still be rolled back with the rest: look again next time.
-            self.tables.metadata.create_all(connection, tables=list(self.tables.in_order()))
+            making.make(connection, self.tables)
+
+    def _check_attached(self, bind: Connection | Engine) -> None:
+        """Refuse to work without tables that the app's own migrations are to make."""
+        if not making.has_tables(bind, self.tables):
+            wrong = f"{self.tables.messages.name} and the others are missing"
+        elif missing := making.lacks(bind, self.tables):
+            wrong = f"they lack {', '.join(missing)}"
+        else:
+            self._tables_seen = True
+            return
+        raise StoreError(
+            f"The tables of Flask-Webhooks are attached to the app's metadata, but {wrong}. Write "
+            "a migration and run it, with Flask-Migrate: flask db migrate, then flask db upgrade."
+        )
 
     def dispose(self) -> None:
         """Close the connections of the extension's own engine."""
@@ -186,25 +205,21 @@ class Database:
             self._engine.dispose()
 
 
-def _has_tables(bind: Connection | Engine, tables: Tables) -> bool:
-    return inspect(bind).has_table(tables.attempts.name)
-
-
 def _make_missing(engine: Engine, tables: Tables) -> None:
     give_up = time.monotonic() + _PATIENCE
     while True:
         try:
-            if not _has_tables(engine, tables):
+            if not making.has_tables(engine, tables) or making.lacks(engine, tables):
                 with _transaction(engine) as connection:
-                    tables.metadata.create_all(connection, tables=list(tables.in_order()))
+                    making.make(connection, tables)
             return
         except DBAPIError as error:
             # Another process may be making them just now, table by table.
             if time.monotonic() > give_up or not (_is_transient(error) or _is_race(error)):
                 raise StoreError(
-                    "The tables of Flask-Webhooks are missing and could not be made: "
-                    f"{type(error.orig).__name__}. Make them by 'flask webhooks create-tables' as "
-                    "a user who may."
+                    "The tables of Flask-Webhooks are missing, or of an older version, and could "
+                    f"not be made: {type(error.orig).__name__}. Make them by 'flask webhooks "
+                    "create-tables' as a user who may."
                 ) from error
             time.sleep(random.uniform(0.005, 0.05))
 

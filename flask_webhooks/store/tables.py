@@ -42,6 +42,8 @@ class Tables:
     messages: Table
     deliveries: Table
     attempts: Table
+    #: Whether they are the app's to make, by its own migrations.
+    attached: bool = False
 
     def in_order(self) -> tuple[Table, ...]:
         """The tables, each after those that it refers to."""
@@ -49,10 +51,15 @@ class Tables:
 
 
 def make_tables(metadata: MetaData | None = None, prefix: str = "webhooks_") -> Tables:
-    """Add the tables to ``metadata``, every index and constraint named after ``prefix``."""
+    """Add the tables to ``metadata``, every index and constraint named after ``prefix``.
+
+    In a ``metadata`` that is given they count as attached: nothing here makes them then.
+    """
+    attached = metadata is not None
     metadata = MetaData() if metadata is None else metadata
     return Tables(
         metadata=metadata,
+        attached=attached,
         subscriptions=_subscriptions(metadata, prefix),
         names=_names(metadata, prefix),
         messages=_messages(metadata, prefix),
