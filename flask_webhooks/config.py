@@ -64,6 +64,9 @@ class Settings:
     schedule: tuple[float, ...] = DEFAULT_SCHEDULE
     #: A subscription that has only failed for so many seconds is disabled.
     disable_after: float = 5 * 86400.0
+    #: For how many seconds a message is kept with its deliveries and attempts, counted from when it
+    #: was sent; longer while a delivery of it is pending. ``None`` keeps everything.
+    retention: float | None = 30 * 86400.0
     #: How many bytes of an answer are read at most.
     response_limit: int = 65536
     #: Allow ``http`` URLs, on port 80.
@@ -291,6 +294,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "timeout": _positive,
     "schedule": _schedule,
     "disable_after": _positive,
+    "retention": _optional_positive,
     "response_limit": _count,
     "allow_http": _flag,
     "allowed_ports": _ports,

@@ -254,10 +254,15 @@ def check_responses(responses: Responses | None, subject: str) -> None:
 
 def seconds(expires: float | timedelta | None) -> float | None:
     """A lifetime in seconds."""
-    value = expires.total_seconds() if isinstance(expires, timedelta) else expires
+    value = None if expires is None else in_seconds(expires)
     if value is not None and value <= 0:
         raise DeclarationError(f"expires={expires!r}: give a time above 0, in seconds.")
     return value
+
+
+def in_seconds(span: float | timedelta) -> float:
+    """A span of time in seconds, however it was given."""
+    return span.total_seconds() if isinstance(span, timedelta) else span
 
 
 def url_templates(expression: str | Sequence[str], subject: str) -> tuple[Template, ...]:

@@ -26,6 +26,7 @@ from .declarations import (
     check_name,
     check_responses,
     check_when,
+    in_seconds,
     seconds,
     template,
     url_templates,
@@ -35,7 +36,7 @@ from .exceptions import ConfigurationError, DeclarationError, UnknownWebhookErro
 from .manage.documents import documents
 from .rules.options import LegacySignature, Options
 from .state import EXTENSION, State
-from .store import lists, queue, subscriptions
+from .store import lists, purging, queue, subscriptions
 from .store.records import Attempt, Delivery, Message, Subscription, identity, microseconds
 from .store.tables import Tables, make_tables
 from .subscribing import reseal, rotate, subscribe
@@ -425,7 +426,7 @@ class Webhooks:
         return rotate(
             identity(subscription),
             secret=secret,
-            overlap=overlap.total_seconds() if isinstance(overlap, timedelta) else overlap,
+            overlap=in_seconds(overlap),
             keyring=state.keyring,
             database=state.database,
             now=state.clock(),
@@ -525,6 +526,29 @@ class Webhooks:
         if count and not dry_run:
             state.wake()
         return count
+
+    def purge(self, older_than: float | timedelta | None = None, *, dry_run: bool = False) -> int:
+        """Delete old messages with their deliveries and attempts; a worker does so by itself.
+
+        What still waits for a delivery stays, whatever its age.
+
+        :param older_than: an age in seconds; by default ``WEBHOOKS_RETENTION``.
+        :param dry_run: only count.
+        :returns: how many messages.
+        :raises WebhooksError: no age is given, and none is set.
+        """
+        state = self._state
+        age = state.settings.retention if older_than is None else older_than
+        if age is None:
+            raise WebhooksError(
+                "purge() needs an age: WEBHOOKS_RETENTION is None, so everything is kept."
+            )
+        before = microseconds(state.clock() - in_seconds(age))
+        if dry_run:
+            return state.database.read(
+                lambda c: purging.count(c, state.database.tables, before=before)
+            )
+        return purging.purge(state.database, before=before)
 
     def run_until_idle(self) -> None:
         """Deliver, in this process and before returning, all that is due now."""
