@@ -43,7 +43,7 @@ class Captured:
     """What a callback's expressions gave on one call."""
 
     expression: str
-    url: str
+    url: str = field(repr=False)
     host: str
     key: str | None
     secret: str | None = field(repr=False)

@@ -33,7 +33,8 @@ class Subscription:
     """A URL that wants webhooks."""
 
     id: str
-    url: str
+    #: As it was given. Its query may be a secret, so that no ``repr`` shows it.
+    url: str = field(repr=False)
     names: tuple[str, ...]
     #: Reached by messages with this key only; ``None`` is reached by every message.
     key: str | None
@@ -80,7 +81,7 @@ class Delivery:
     message_id: str
     subscription_id: str
     name: str
-    url: str
+    url: str = field(repr=False)
     status: DeliveryStatus
     #: Why it has this status, such as ``"accepted"``, ``"timeout"`` or ``"gone"``.
     reason: str | None
@@ -123,7 +124,7 @@ class Claimed:
     body: bytes = field(repr=False)
     subscription_id: str
     tenant: str | None
-    url: str
+    url: str = field(repr=False)
     sealed_secret: bytes | None = field(repr=False)
     callback: str | None
     #: When the lease ends, in microseconds since 1970: by then its outcome must be written.
