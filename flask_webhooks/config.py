@@ -95,6 +95,8 @@ class Settings:
     #: What the owner of a URL must answer before the first message is sent there: ``"echo"``, a
     #: challenge in a signed POST; ``"options"``, the handshake of CloudEvents; ``None``, nothing.
     ownership_check: Literal["echo", "options"] | None = None
+    #: The DNS name that the handshake states as the sender's. Default: the app's name.
+    origin: str | None = None
     #: An HTTP proxy that every request goes through by ``CONNECT``, such as
     #: ``"http://smokescreen:4750"``. Which addresses may be called is then the proxy's to judge;
     #: proxies named by the environment are never used.
@@ -307,6 +309,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "callbacks_per_tenant": _optional_count,
     "host_rate": _optional_positive,
     "ownership_check": _one_of("echo", "options", None),
+    "origin": _optional_text,
     "proxy": _proxy,
     "secret_keys": _keys,
 }

@@ -26,6 +26,7 @@ from .telling import tell
 
 if TYPE_CHECKING:
     # These rooms bring apispec, marshmallow, requests and TLS: they are entered on first need.
+    from .deliver.ownership import Ownership
     from .deliver.worker import Policy, Worker
     from .describe.contracts import Contract
     from .describe.openapi import Description
@@ -249,12 +250,21 @@ class State:
             policy_of=self._policy_of,
             tell=partial(tell, self.app, self.database),
             user_agent=f"Flask-Webhooks/{version('Flask-Webhooks')}",
+            ownership=self._ownership(),
+            host_rate=settings.host_rate,
+            retention=settings.retention,
             threads=settings.worker_threads,
             per_subscription=settings.subscription_concurrency,
             disable_after=settings.disable_after,
             lease=lease_for(settings.timeout),
             clock=lambda: self.clock(),
         )
+
+    def _ownership(self) -> Ownership | None:
+        from .deliver.ownership import Ownership
+
+        kind = self.settings.ownership_check
+        return kind and Ownership(kind=kind, origin=self.settings.origin or self.app.name)
 
     def _policy_of(self, name: str) -> Policy:
         from .deliver.worker import Policy

@@ -92,7 +92,7 @@ def test_nothing_tells_a_secret_or_a_payload(
     tmp_path: Path,
     told: list[str],
 ) -> None:
-    """No log, traceback, repr, signal or page holds a canary, and no byte of the database a secret."""
+    """No log, traceback, repr, signal or page holds a canary, no database byte a secret."""
     app = make_app(
         WEBHOOKS_SECRET_KEYS=[SECRETS["ring"]], WEBHOOKS_SCHEDULE=[0, 0],
         WEBHOOKS_DATABASE_URI=f"sqlite:///{tmp_path}/w.sqlite3",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import func, select
 
+from flask_webhooks.deliver.purger import Purger
 from flask_webhooks.store import purging, queue
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import DeliveryStatus
@@ -113,3 +115,16 @@ def test_expired_subscriptions_go_when_nothing_refers_to_them(database: Database
     settle(database, [outcome(one) for one in claim(database)])
     purging.purge(database, before=OLD)
     assert _counts(database)["subscriptions"] == 1
+
+
+def test_a_worker_purges_what_is_older_than_the_retention(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At 1,000 seconds with a retention of 999.999985 s what was sent at 10 µs goes."""
+    send(database, "msg_1", now=10)
+    send(database, "msg_2", now=20)
+    fan_out(database)
+    with caplog.at_level("INFO"):
+        Purger(database, 999.999985, lambda: 1000.0).purge()
+    assert _counts(database)["messages"] == 1
+    assert caplog.messages == ["Purged 1 messages that were older than WEBHOOKS_RETENTION."]

@@ -23,6 +23,8 @@ class Reason(StrEnum):
     timeout = "timeout"
     #: What came back is not HTTP/1, or is larger than a head may be.
     protocol = "protocol"
+    #: The owner of the URL did not pass the ownership check; the message was not sent.
+    unconfirmed = "unconfirmed"
     #: A fault on this side: a bug, or no descriptors or threads left.
     internal = "internal"
 

@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 
 from ..exceptions import RefusedURLError
 from ..rules.addresses import Address
+from ..rules.headers import folded, is_name
 from ..rules.urls import Destination, UrlRules, check_url
 from .connections import Connections, tls_context
 from .deadline import Deadline
@@ -27,8 +28,6 @@ from .exchange import Answer, Message
 from .outcome import Failure, Outcome, Reason
 
 _ORIGIN = re.compile(r"^[^:]*://[^/?]*")
-# No underscore: CGI and WSGI take `Content_Length` for `Content-Length`.
-_NAME = re.compile(r"[0-9A-Za-z-]+")
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
 _OURS = frozenset(
     ("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "te")
@@ -210,12 +209,11 @@ def _headers(outgoing: Outgoing, host: str) -> dict[str, str]:
 
 @functools.lru_cache(1024)
 def _header_name(name: str) -> str:
-    lowered = name.lower()
-    if not _NAME.fullmatch(name):
-        raise Failure(Reason.blocked, f"header name {name[:40]!r} is not letters and hyphens")
-    if lowered in _OURS:
+    if not is_name(name):
+        raise Failure(Reason.blocked, f"header name {name[:40]!r} is no token")
+    if folded(name) in _OURS:
         raise Failure(Reason.blocked, f"header {name} is the transport's own")
-    return lowered
+    return folded(name)
 
 
 class _Adapter(HTTPAdapter):

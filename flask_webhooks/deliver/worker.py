@@ -6,7 +6,6 @@ happened is told to a callable.
 
 from __future__ import annotations
 
-import functools
 import logging
 import random
 import threading
@@ -17,9 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from ..exceptions import SecretError
-from ..rules import retry, signing
+from ..rules import retry
+from ..rules.rates import Rates
 from ..rules.sealing import KeyRing
 from ..store import outbox, queue, settling
 from ..store.database import Database
@@ -33,6 +34,9 @@ from ..store.records import (
 )
 from .buffer import Buffer
 from .outcome import Outcome, Reason
+from .ownership import Ownership
+from .purger import Purger
+from .signer import Headers, Signer
 from .transport import Outgoing, Transport
 
 logger = logging.getLogger("flask_webhooks.worker")
@@ -49,9 +53,6 @@ PARKED = 60.0
 EXCERPT = 4096
 
 _FAN_OUT_BATCH = 200
-
-# While a key ring is rotated its newest key and the one before sign; each costs time at both ends.
-_LIVE_KEYS = 2
 
 #: Deliveries leased by one worker at most, and outcomes written at once at least under load.
 _MOST_HELD = 512
@@ -92,6 +93,9 @@ class Worker:
     :param policy_of: from the name of a webhook to its policy.
     :param tell: called with every settlement that was written, and the reason when it disabled the
         subscription.
+    :param ownership: how the owner of a URL is asked before its first message, if at all.
+    :param host_rate: requests a second to one host at most.
+    :param retention: seconds for which messages are kept, where old ones are to be purged.
     :param clock: unix time in seconds.
     """
 
@@ -104,6 +108,9 @@ class Worker:
         policy_of: Callable[[str], Policy],
         tell: Callable[[Settlement, str | None], None],
         user_agent: str,
+        ownership: Ownership | None = None,
+        host_rate: float | None = None,
+        retention: float | None = None,
         threads: int,
         per_subscription: int,
         disable_after: float,
@@ -112,21 +119,23 @@ class Worker:
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._database = database
-        self._keyring = keyring
+        self._signer = Signer(keyring, user_agent)
+        self._ownership = ownership
+        self._confirmed: set[str] = set()
+        self._rates = None if host_rate is None else Rates(host_rate)
+        self._purger = Purger(database, retention, clock)
         self._transport = transport
         # Kept connections outlive run_until_idle, as more may follow, but not the worker.
         weakref.finalize(self, transport.close)
         self._policy_of = policy_of
         self._policies: dict[str, Policy] = {}
         self._tell = tell
-        self._user_agent = user_agent
         self._threads = threads
         self._per_subscription = per_subscription
         self._disable_after = microseconds(disable_after)
         self._lease = microseconds(lease)
         self._clock = clock
         self._uniform = uniform
-        self._keys = functools.lru_cache(1024)(self._open_keys)
         self._buffer = Buffer(per_subscription, threads)
         self._done: deque[Settlement] = deque()
         self._returned: deque[Claimed] = deque()
@@ -157,6 +166,7 @@ class Worker:
         try:
             while not self._stopping.is_set():
                 self._wake.clear()
+                self._purger.purge_if_due()
                 if not self._step_if_possible():
                     self._rest()
             self._drain(time.monotonic() + grace)
@@ -356,8 +366,11 @@ class Worker:
         if left < min(microseconds(policy.timeout + TO_SETTLE), 0.9 * self._lease):
             self._returned.append(claimed)  # it waited here too long for an attempt
             return True
+        if (wait := self._wait(claimed)) > 0:
+            self._done.append(_put_off(claimed, "rate-limited", started + wait))
+            return True
         try:
-            headers = self._headers(claimed, int(started))
+            headers = self._signer.headers(claimed, int(started))
         except SecretError as error:
             self._done.append(_parked(claimed, error, started))
             return True
@@ -368,20 +381,44 @@ class Worker:
         self._done.append(self._judge(claimed, policy, outcome, started))
         return outcome.reason in (Reason.answered, Reason.internal)
 
-    def _attempt(
-        self, claimed: Claimed, policy: Policy, headers: tuple[tuple[str, str], ...]
-    ) -> Outcome:
-        outgoing = Outgoing(
-            method=policy.method,
-            url=claimed.url,
-            headers=headers,
-            body=claimed.body,
-            timeout=policy.timeout,
-        )
+    def _attempt(self, claimed: Claimed, policy: Policy, headers: Headers) -> Outcome:
         try:
-            return self._transport.send(outgoing)
+            failed, spent = self._ask_owner(claimed, policy)
+            if failed is not None:
+                return failed
+            return self._transport.send(
+                Outgoing(
+                    method=policy.method,
+                    url=claimed.url,
+                    headers=headers,
+                    body=claimed.body,
+                    timeout=policy.timeout - spent,
+                )
+            )
         except Exception as error:
             return _broken(claimed, error)
+
+    def _ask_owner(self, claimed: Claimed, policy: Policy) -> tuple[Outcome | None, float]:
+        """Make the ownership check that is still to be passed: how it failed, and its seconds."""
+        passed = claimed.confirmed or claimed.subscription_id in self._confirmed
+        if self._ownership is None or passed:
+            return None, 0.0
+
+        def sign(message_id: str, body: bytes) -> Headers:
+            return self._signer.signed(claimed, message_id, int(self._clock()), body)
+
+        began = time.monotonic()
+        failed = self._ownership.ask(self._transport.send, claimed.url, policy.timeout, sign)
+        if failed is None:
+            self._confirmed.add(claimed.subscription_id)
+        return failed, time.monotonic() - began
+
+    def _wait(self, claimed: Claimed) -> float:
+        """Seconds to put a delivery off for, so that its host is not called too often."""
+        if self._rates is None:
+            return 0.0
+        host = urlsplit(claimed.url).hostname or ""
+        return self._rates.wait(host, time.monotonic())
 
     def _policy(self, name: str) -> Policy:
         """The policy of a webhook, asked for once in each round: a declaration may still come."""
@@ -389,36 +426,6 @@ class Worker:
         if policy is None:
             policy = self._policies[name] = self._policy_of(name)
         return policy
-
-    def _headers(self, claimed: Claimed, timestamp: int) -> tuple[tuple[str, str], ...]:
-        secrets, keys = self._keys(
-            claimed.sealed_secret,
-            claimed.tenant,
-            claimed.subscription_id,
-            claimed.callback is not None,
-        )
-        signed = signing.headers(
-            claimed.message_id, timestamp, claimed.body, secrets=secrets, signing_keys=keys
-        )
-        return (
-            ("Content-Type", "application/json"),
-            ("User-Agent", self._user_agent),
-            *signed,
-        )
-
-    def _open_keys(
-        self, sealed: bytes | None, tenant: str | None, subscription: str, captured: bool
-    ) -> tuple[tuple[str, ...], tuple[signing.SigningKey, ...]]:
-        """The secrets and the signing keys that sign for a subscription."""
-        keyring = self._keyring()
-        secrets: list[str] = []
-        if sealed is not None:
-            secrets.append(keyring.open(sealed, tenant=tenant, subscription=subscription))
-        if captured and tenant is not None:
-            secrets.extend(keyring.tenant_secrets(tenant)[:_LIVE_KEYS])
-        # Who was captured never saw a secret of ours: the published public key serves it.
-        keys = keyring.signing_keys[:_LIVE_KEYS] if captured or not secrets else ()
-        return tuple(secrets), tuple(keys)
 
     def _judge(
         self, claimed: Claimed, policy: Policy, outcome: Outcome, started: float
@@ -445,6 +452,7 @@ class Worker:
             due_at=microseconds(now + (decision.delay or 0.0)),
             paused_until=None if decision.pause is None else microseconds(now + decision.pause),
             disable=decision.reason if decision.disable else None,
+            confirmed=not claimed.confirmed and claimed.subscription_id in self._confirmed,
         )
 
     # End
@@ -472,12 +480,17 @@ def _drained(items: deque[T]) -> list[T]:
 def _parked(claimed: Claimed, error: SecretError, started: float) -> Settlement:
     # Never unsigned, and never given up for what is the operator's to mend.
     logger.error("Delivery %s is parked: %s", claimed.delivery_id, error)
+    return _put_off(claimed, "secret-unavailable", started + PARKED)
+
+
+def _put_off(claimed: Claimed, reason: str, until: float) -> Settlement:
+    """No attempt now, and none counted."""
     return Settlement(
         claimed=claimed,
         attempt=None,
         status=DeliveryStatus.PENDING,
-        reason="secret-unavailable",
-        due_at=microseconds(started + PARKED),
+        reason=reason,
+        due_at=microseconds(until),
     )
 
 

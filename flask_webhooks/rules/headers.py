@@ -59,7 +59,7 @@ def check_header(name: str, value: str) -> None:
 
     :raises RefusedHeaderError: its ``rule`` is ``name``, ``reserved`` or ``value``.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_name(name):
         raise _refused(str(name), "name", "a name is 1 to 100 letters, digits and hyphens.")
     if is_reserved(name):
         raise _refused(name, "reserved", "it is not a subscription's to set; choose another name.")
@@ -67,6 +67,11 @@ def check_header(name: str, value: str) -> None:
         raise _refused(
             name, "value", "a value is printable ASCII, without spaces at its start or end."
         )
+
+
+def is_name(name: str) -> bool:
+    """Whether it is a field name of RFC 9110, and of a bearable length."""
+    return _NAME.fullmatch(name) is not None
 
 
 def is_reserved(name: str) -> bool:

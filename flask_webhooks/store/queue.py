@@ -213,7 +213,7 @@ def _read(connection: Connection, tables: Tables, ids: Sequence[int], token: str
 def _claimed(row: Any, token: str, messages: Mapping[str, tuple[str, bytes]]) -> Claimed:
     (
         delivery_id, attempts, before, message_id, subscription_id, due_at,
-        tenant, url, sealed_secret, callback, failing_since,
+        tenant, url, sealed_secret, sealed_options, confirmed_at, callback, failing_since,
     ) = row  # fmt: skip
     name, body = messages[message_id]
     return Claimed(
@@ -228,6 +228,8 @@ def _claimed(row: Any, token: str, messages: Mapping[str, tuple[str, bytes]]) ->
         tenant=tenant,
         url=url,
         sealed_secret=None if sealed_secret is None else bytes(sealed_secret),
+        sealed_options=None if sealed_options is None else bytes(sealed_options),
+        confirmed=confirmed_at is not None,
         callback=callback,
         until=due_at,
         failing_since=failing_since,

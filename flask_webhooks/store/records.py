@@ -126,6 +126,10 @@ class Claimed:
     tenant: str | None
     url: str = field(repr=False)
     sealed_secret: bytes | None = field(repr=False)
+    #: What its subscription adds to every attempt.
+    sealed_options: bytes | None = field(default=None, repr=False)
+    #: Whether the owner of its URL passed the ownership check.
+    confirmed: bool = False
     callback: str | None
     #: When the lease ends, in microseconds since 1970: by then its outcome must be written.
     until: int
@@ -150,6 +154,8 @@ class Settlement:
     paused_until: int | None = None
     #: Why the subscription is to be disabled at once.
     disable: str | None = None
+    #: Whether the owner of the URL passed the ownership check just now.
+    confirmed: bool = False
 
 
 def moment(microseconds: int) -> datetime:

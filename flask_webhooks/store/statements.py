@@ -109,7 +109,8 @@ def leased(tables: Tables, dialect: str) -> Select[Any]:
     return (
         select(
             d.id, d.attempts, d.attempts_before_replay, d.message_id, d.subscription_id, d.due_at,
-            s.tenant, s.url, s.sealed_secret, s.callback, s.failing_since,
+            s.tenant, s.url, s.sealed_secret, s.sealed_options, s.confirmed_at, s.callback,
+            s.failing_since,
         )
         .join(tables.subscriptions, s.id == d.subscription_id)
         .where(among(dialect, d.id, "ids"), d.token == bindparam("token"))
@@ -164,6 +165,13 @@ def retried(tables: Tables) -> Update:
             claims=0,
         )
     )
+
+
+@_once_for_each
+def confirmed(tables: Tables, dialect: str) -> Update:
+    """Note that owners passed the ownership check. Parameters: ``ids`` and ``now``."""
+    s = tables.subscriptions
+    return update(s).where(among(dialect, s.c.id, "ids")).values(confirmed_at=bindparam("now"))
 
 
 @_once_for_each

@@ -1,0 +1,53 @@
+"""Purges what is old, now and then, on a thread of its own so that deliveries don't wait."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from ..store import purging
+from ..store.database import Database
+from ..store.records import microseconds
+
+logger = logging.getLogger("flask_webhooks.worker")
+
+#: Seconds between two purges of one worker.
+EVERY = 3600.0
+
+
+class Purger:
+    """Purges one database.
+
+    :param retention: seconds for which messages are kept; ``None`` keeps everything.
+    :param clock: unix time in seconds.
+    """
+
+    def __init__(
+        self, database: Database, retention: float | None, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._retention = retention
+        self._clock = clock
+        self._next = time.monotonic()
+        self._thread: threading.Thread | None = None
+
+    def purge_if_due(self) -> None:
+        """Begin a purge, unless one has begun within the last hour."""
+        if self._retention is None or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + EVERY
+        self._thread = threading.Thread(target=self.purge, name="webhooks-purger", daemon=True)
+        self._thread.start()
+
+    def purge(self) -> None:
+        """Purge here and now; a database that refuses is logged, and tried again an hour later."""
+        before = microseconds(self._clock() - (self._retention or 0.0))
+        try:
+            count = purging.purge(self._database, before=before)
+        except Exception:
+            logger.exception("Old messages could not be purged; it is tried again in an hour.")
+            return
+        if count:
+            logger.info("Purged %s messages that were older than WEBHOOKS_RETENTION.", count)
