@@ -92,6 +92,8 @@ class Settings:
     #: How many requests a second one worker process sends to one host, over all its subscriptions.
     #: ``None`` sets no limit.
     host_rate: float | None = None
+    #: Sign every request by RFC 9421 (HTTP Message Signatures) as well, with the published key.
+    message_signatures: bool = False
     #: What the owner of a URL must answer before the first message is sent there: ``"echo"``, a
     #: challenge in a signed POST; ``"options"``, the handshake of CloudEvents; ``None``, nothing.
     ownership_check: Literal["echo", "options"] | None = None
@@ -308,6 +310,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "subscriptions_per_host": _optional_count,
     "callbacks_per_tenant": _optional_count,
     "host_rate": _optional_positive,
+    "message_signatures": _flag,
     "ownership_check": _one_of("echo", "options", None),
     "origin": _optional_text,
     "proxy": _proxy,

@@ -250,6 +250,7 @@ class State:
             policy_of=self._policy_of,
             tell=partial(tell, self.app, self.database),
             user_agent=f"Flask-Webhooks/{version('Flask-Webhooks')}",
+            message_signatures=settings.message_signatures,
             ownership=self._ownership(),
             host_rate=settings.host_rate,
             retention=settings.retention,

@@ -54,7 +54,7 @@ def verified_by_node(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def bodies(rng: random.Random, count: int) -> list[str]:
-    texts = ["".join(rng.choices(ALPHABET, k=rng.randrange(200))) for _ in range(count)]
+    texts = ["".join(rng.choices(ALPHABET, k=rng.randrange(100))) for _ in range(count)]
     objects = [json.dumps({"text": text}, ensure_ascii=bool(rng.getrandbits(1))) for text in texts]
     large = json.dumps({"large": "".join(rng.choices(ALPHABET, k=700_000))}, ensure_ascii=False)
     assert len(large.encode()) > 1_000_000
@@ -74,14 +74,14 @@ def signed(rng: random.Random, body: str, key: SigningKey) -> dict[str, Any]:
     return {"body": body64, "headers": dict(headers), "secret": secret}
 
 
-def test_200_messages_are_verified_by_the_npm_package() -> None:
+def test_10000_messages_are_verified_by_the_npm_package() -> None:
     """A receiver in Node accepts all our signatures and reads the payloads that were signed."""
     rng = random.Random(20260818)
     key = SigningKey.derive(b"k" * 32)
-    sent = bodies(rng, 200)
+    sent = bodies(rng, 10_000)
     messages = [signed(rng, body, key) for body in sent]
     answers = verified_by_node(messages)
-    assert [one.get("error") for one in answers] == [None] * 200
+    assert [one.get("error") for one in answers] == [None] * 10_000
     assert [one["id"] for one in answers] == [one["headers"]["webhook-id"] for one in messages]
     assert [one["payload"] for one in answers] == [json.loads(body) for body in sent]
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from flask import Flask
+from http_message_signatures import (
+    HTTPMessageVerifier,
+    HTTPSignatureKeyResolver,
+    InvalidSignature,
+    algorithms,
+)
+from requests import Request
 from standardwebhooks import Webhook as OfficialReceiver
 
 from flask_webhooks import (
@@ -165,3 +175,39 @@ def test_a_tenant_has_so_many_captured_urls(
             "https://a.example/", "https://b.example/"
         }  # fmt: skip
     assert told == ["the URL is refused (limit)"]
+
+
+def test_requests_are_signed_by_rfc_9421_on_request(
+    make_app: Callable[..., Flask], webhooks: Webhooks, receiver: Receiver
+) -> None:
+    """An independent verifier takes the signature with the key of the published key set."""
+    app = make_app(WEBHOOKS_MESSAGE_SIGNATURES=True)
+    webhooks.webhook("noted", {})
+    webhooks.init_app(app)
+    with app.app_context():
+        webhooks.subscribe(f"{receiver.url}?a=b%20c", ["noted"])
+        sent = _sent(webhooks, receiver)
+    [jwk] = app.test_client().get("/.well-known/webhooks-keys.json").json["keys"]
+
+    assert _verified(f"{receiver.url}?a=b%20c", sent.headers, sent.body, jwk) == jwk["kid"]
+    for url, body in ((receiver.url, sent.body), (f"{receiver.url}?a=b%20c", b"{}")):
+        with pytest.raises(InvalidSignature):
+            _verified(url, sent.headers, body, jwk)
+
+
+def _verified(url: str, headers: Any, body: bytes, jwk: Any) -> str:
+    """Verify as a receiver does; the id of the key."""
+    key = Ed25519PublicKey.from_public_bytes(urlsafe_b64decode(jwk["x"] + "="))
+
+    class Resolver(HTTPSignatureKeyResolver):
+        def resolve_public_key(self, key_id: str) -> Any:
+            assert key_id == jwk["kid"]
+            return key
+
+    digest = b64encode(hashlib.sha256(body).digest()).decode()
+    if headers["content-digest"] != f"sha-256=:{digest}:":
+        raise InvalidSignature("the digest is another body's")
+    request = Request("POST", url, headers=headers, data=body).prepare()
+    verifier = HTTPMessageVerifier(signature_algorithm=algorithms.ED25519, key_resolver=Resolver())
+    [result] = verifier.verify(request)
+    return str(result.parameters["keyid"])

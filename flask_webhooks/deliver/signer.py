@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..rules import signing
+from ..rules.message_signatures import message_signature
 from ..rules.options import Options
 from ..rules.sealing import KeyRing
 from ..store.records import Claimed
@@ -32,21 +33,37 @@ class Signer:
 
     :param keyring: gives the keys that open what subscriptions keep sealed.
     :param user_agent: names the sender.
+    :param whole: whether the whole request is signed as well, by RFC 9421.
     """
 
-    def __init__(self, keyring: Callable[[], KeyRing], user_agent: str) -> None:
+    def __init__(
+        self, keyring: Callable[[], KeyRing], user_agent: str, whole: bool = False
+    ) -> None:
         self._keyring = keyring
+        self._whole = whole
         self._user_agent = user_agent
         self._keys = functools.lru_cache(1024)(self._open)
 
-    def headers(self, claimed: Claimed, timestamp: int) -> Headers:
+    def headers(self, claimed: Claimed, method: str, timestamp: int) -> Headers:
         """The headers of one attempt to deliver ``claimed``.
 
         :param timestamp: unix time of the attempt in whole seconds.
         :raises SecretError: what is sealed doesn't open, or there is nothing to sign with.
         """
         signed = self.signed(claimed, claimed.message_id, timestamp, claimed.body)
-        return (*signed, *self._opened(claimed).options.extra_headers(timestamp, claimed.body))
+        added = self._opened(claimed).options.extra_headers(timestamp, claimed.body)
+        whole = self._message_signature(claimed, method, timestamp) if self._whole else ()
+        return (*signed, *added, *whole)
+
+    def _message_signature(self, claimed: Claimed, method: str, timestamp: int) -> Headers:
+        return message_signature(
+            self._keyring().signing_keys[0],
+            method=method,
+            url=claimed.url,
+            message_id=claimed.message_id,
+            timestamp=timestamp,
+            body=claimed.body,
+        )
 
     def signed(self, claimed: Claimed, message_id: str, timestamp: int, body: bytes) -> Headers:
         """The standard headers of anything that is sent to the subscription of ``claimed``.

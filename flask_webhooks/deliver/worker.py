@@ -93,6 +93,7 @@ class Worker:
     :param policy_of: from the name of a webhook to its policy.
     :param tell: called with every settlement that was written, and the reason when it disabled the
         subscription.
+    :param message_signatures: whether requests are signed by RFC 9421 as well.
     :param ownership: how the owner of a URL is asked before its first message, if at all.
     :param host_rate: requests a second to one host at most.
     :param retention: seconds for which messages are kept, where old ones are to be purged.
@@ -108,6 +109,7 @@ class Worker:
         policy_of: Callable[[str], Policy],
         tell: Callable[[Settlement, str | None], None],
         user_agent: str,
+        message_signatures: bool = False,
         ownership: Ownership | None = None,
         host_rate: float | None = None,
         retention: float | None = None,
@@ -119,7 +121,7 @@ class Worker:
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._database = database
-        self._signer = Signer(keyring, user_agent)
+        self._signer = Signer(keyring, user_agent, message_signatures)
         self._ownership = ownership
         self._confirmed: set[str] = set()
         self._rates = None if host_rate is None else Rates(host_rate)
@@ -370,7 +372,7 @@ class Worker:
             self._done.append(_put_off(claimed, "rate-limited", started + wait))
             return True
         try:
-            headers = self._signer.headers(claimed, int(started))
+            headers = self._signer.headers(claimed, policy.method, int(started))
         except SecretError as error:
             self._done.append(_parked(claimed, error, started))
             return True

@@ -24,6 +24,7 @@ _RESERVED = frozenset(
     + ("transfer-encoding", "upgrade", "user-agent", "x-real-ip", "true-client-ip", "x-client-ip")
     + ("x-cluster-client-ip", "x-original-url", "x-rewrite-url", "x-host", "x-http-host-override")
     + ("x-http-method", "x-http-method-override", "x-method-override")
+    + ("signature", "signature-input")
     # What the metadata services of clouds ask for before they answer.
     + ("metadata", "metadata-flavor", "x-google-metadata-request", "x-metadata-token")
     + ("x-identity-header", "secret")

@@ -109,7 +109,11 @@ class SigningKey:
 
     def sign(self, content: bytes) -> str:
         """One ``v1a,…`` signature of the signed content."""
-        return "v1a," + b64encode(self._private.sign(content)).decode()
+        return "v1a," + b64encode(self.sign_raw(content)).decode()
+
+    def sign_raw(self, content: bytes) -> bytes:
+        """The 64 bytes of an ed25519 signature."""
+        return self._private.sign(content)
 
     def jwk(self) -> dict[str, str]:
         """The public key for a key set (RFC 7517, RFC 8037)."""
