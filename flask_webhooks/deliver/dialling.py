@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from ipaddress import IPv6Address, ip_address
 from itertools import chain, zip_longest
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..rules.addresses import Address, refusal
@@ -29,6 +30,8 @@ Resolver = Callable[[str, int], Resolved]
 DIAL_LIMIT = 4
 #: Most look-ups that may hang at once; each holds a daemon thread.
 LOOKUP_LIMIT = 256
+#: Seconds for which a thread waits for another look-up.
+LOOKUP_IDLE = 10.0
 
 _OUT_OF_MEANS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # Documentation addresses (RFC 5737, RFC 3849): no host's own.
@@ -184,13 +187,17 @@ def _connected(text: str, port: int, seconds: float) -> socket.socket:
 class _Lookups:
     """Resolves in daemon threads, since no timeout reaches into a resolver.
 
-    Callers who ask for one host share one look-up, so a name that hangs holds one thread.
+    Callers who ask for one host share one look-up, so a name that hangs holds one thread. A thread
+    that has answered waits a while for another look-up: starting one costs more than most answers.
     """
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
         self._pending: dict[tuple[str, int], Future[Resolved]] = {}
         self._lock = threading.Lock()
+        self._handed: SimpleQueue[tuple[str, int]] = SimpleQueue()
+        #: Threads that wait and for which nothing was handed over yet.
+        self._idle = 0
 
     def __call__(self, host: str, port: int, seconds: float) -> Resolved:
         """:raises TimeoutError: no answer within so many seconds."""
@@ -207,17 +214,41 @@ class _Lookups:
         return pending.result(seconds)
 
     def _start(self, key: tuple[str, int]) -> None:
+        with self._lock:
+            if handed := self._idle > 0:
+                self._idle -= 1
+        if handed:
+            self._handed.put(key)
+            return
         thread = threading.Thread(target=self._run, args=(key,), daemon=True, name="webhooks-dns")
         try:
             thread.start()
         except RuntimeError:
             self._settle(key, RuntimeError("no thread for a look-up"))
 
-    def _run(self, key: tuple[str, int]) -> None:
+    def _run(self, first: tuple[str, int]) -> None:
+        key: tuple[str, int] | None = first
+        while key is not None:
+            try:
+                answers: Resolved | Exception = self._resolver(*key)
+            except Exception as error:
+                answers = error
+            with self._lock:
+                self._idle += 1
+            self._settle(key, answers)
+            key = self._next()
+
+    def _next(self) -> tuple[str, int] | None:
+        """What is handed over to this thread; ``None`` when it waited in vain."""
         try:
-            self._settle(key, self._resolver(*key))
-        except Exception as error:
-            self._settle(key, error)
+            return self._handed.get(timeout=LOOKUP_IDLE)
+        except Empty:
+            pass
+        with self._lock:
+            if self._idle > 0:
+                self._idle -= 1
+                return None
+        return self._handed.get()  # handed over at the last moment
 
     def _settle(self, key: tuple[str, int], result: Resolved | Exception) -> None:
         with self._lock:
