@@ -18,7 +18,6 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 _MYSQL = ("mysql", "mariadb")
 
@@ -29,10 +28,17 @@ def insert_or_skip(connection: Connection, table: Table) -> Any:
     No savepoint is used: SQLite's driver would let a savepoint commit the app's transaction.
     """
     name = connection.dialect.name
+    # Imported where the engine has loaded them already: together they take longer than SQLAlchemy.
     if name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
         return postgresql.insert(table).on_conflict_do_nothing()
     if name in _MYSQL:
+        from sqlalchemy.dialects import mysql
+
         return mysql.insert(table).on_duplicate_key_update(id=table.c.id)
+    from sqlalchemy.dialects import sqlite
+
     return sqlite.insert(table).on_conflict_do_nothing()
 
 

@@ -22,14 +22,14 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.mysql import LONGBLOB, TEXT, VARCHAR
 from sqlalchemy.types import TypeEngine
 
 _Number = BigInteger().with_variant(Integer, "sqlite")
-_Bytes = LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb")
+# These two choose the kind of BLOB by the length that it has to hold.
+_Bytes = LargeBinary().with_variant(LargeBinary(2**32 - 1), "mysql", "mariadb")
 # By default these two take "ACME" and "acme" for the same text: one tenant would get the other's.
 _EXACT = "utf8mb4_bin"
-_Text = Text().with_variant(TEXT(collation=_EXACT), "mysql", "mariadb")
+_Text = Text().with_variant(Text(collation=_EXACT), "mysql", "mariadb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def make_tables(metadata: MetaData | None = None, prefix: str = "webhooks_") -> 
 
 
 def _short(length: int) -> TypeEngine[str]:
-    return String(length).with_variant(VARCHAR(length, collation=_EXACT), "mysql", "mariadb")
+    return String(length).with_variant(String(length, _EXACT), "mysql", "mariadb")
 
 
 def _subscriptions(metadata: MetaData, prefix: str) -> Table:
