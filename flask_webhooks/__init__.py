@@ -23,6 +23,7 @@ from .signals import (
     delivery_exhausted,
     delivery_failed,
     delivery_succeeded,
+    message_stored,
     subscription_disabled,
 )
 from .store.records import (
@@ -64,6 +65,7 @@ __all__ = [
     "delivery_exhausted",
     "delivery_failed",
     "delivery_succeeded",
+    "message_stored",
     "subscription_disabled",
     "verify",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from blinker import Signal
@@ -41,6 +42,9 @@ from .store.records import Attempt, Delivery, Message, Subscription, identity, m
 from .store.tables import Tables, make_tables
 from .subscribing import reseal, rotate, subscribe
 from .watching import watch
+
+if TYPE_CHECKING:
+    from .testing.recording import Recording
 
 TenantLoader = TypeVar("TenantLoader", bound=Callable[[], str | None])
 Declared = TypeVar("Declared", bound=Webhook)
@@ -549,6 +553,16 @@ class Webhooks:
                 lambda c: purging.count(c, state.database.tables, before=before)
             )
         return purging.purge(state.database, before=before)
+
+    def record(self) -> AbstractContextManager[Recording]:
+        """For tests: record what is sent meanwhile, ``with webhooks.record() as box: …``.
+
+        It is stored as always, and delivered only if the test delivers it. Recorded is the wire's
+        JSON, checked against the published schema.
+        """
+        from .testing.recording import recording
+
+        return recording(self.__contains__)
 
     def run_until_idle(self) -> None:
         """Deliver, in this process and before returning, all that is due now."""

@@ -11,6 +11,11 @@ from blinker import Namespace
 
 _signals = Namespace()
 
+message_stored = _signals.signal(
+    "message-stored",
+    "A message was stored. Where it was written in a transaction of the app's, that may still be "
+    "rolled back. Keywords: ``message``.",
+)
 callback_captured = _signals.signal(
     "callback-captured",
     "A URL was taken out of a live call and stored. Keywords: ``callback`` (its name), "

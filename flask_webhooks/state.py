@@ -22,7 +22,7 @@ from .rules.sealing import KeyRing
 from .store.database import Database
 from .store.records import Message
 from .store.tables import Tables
-from .telling import tell
+from .telling import tell, tell_of_message
 
 if TYPE_CHECKING:
     # These rooms bring apispec, marshmallow, requests and TLS: they are entered on first need.
@@ -198,7 +198,7 @@ class State:
         :param options: ``key``, ``tenant`` and ``idempotency_key``.
         """
         contract = self.contract(webhook)
-        return emit(
+        message = emit(
             webhook,
             payload,
             encode=contract.encode_json if as_json else contract.encode,
@@ -207,6 +207,8 @@ class State:
             now=self.clock(),
             **options,
         )
+        tell_of_message(self.app, message)
+        return message
 
     def example(self, webhook: Webhook) -> Any:
         """An example payload in its JSON form: the declared one, or one made by the schema."""
@@ -278,6 +280,12 @@ class State:
             schedule=settings.schedule,
             timeout=settings.timeout,
         )
+
+    def use(self, settings: Settings) -> None:
+        """Go by other settings from now on; for tests, where no worker is at work yet."""
+        with self._lock:
+            self.settings = settings
+            self._worker = self._thread = None
 
     def wake(self) -> None:
         """Say that there may be something to deliver. Commit hooks call it, so it never raises."""

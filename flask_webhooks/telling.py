@@ -8,7 +8,7 @@ from typing import Any
 from . import signals
 from .store import lists, subscriptions
 from .store.database import Database
-from .store.records import DeliveryStatus, Settlement
+from .store.records import DeliveryStatus, Message, Settlement
 
 logger = logging.getLogger("flask_webhooks.signals")
 
@@ -29,6 +29,16 @@ def tell(app: Any, database: Database, settlement: Settlement, disabled: str | N
                 _tell_of_subscription(app, database, settlement, disabled)
     except Exception:
         logger.exception("A receiver of a delivery signal failed.")
+
+
+def tell_of_message(app: Any, message: Message) -> None:
+    """Send the signal of a stored message; a receiver's exception is logged."""
+    if not signals.message_stored.has_receivers_for(app):
+        return
+    try:
+        send(signals.message_stored, app, message=message)
+    except Exception:
+        logger.exception("A receiver of message_stored failed.")
 
 
 def _signals_of(settlement: Settlement) -> list[Any]:

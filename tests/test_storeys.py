@@ -16,7 +16,7 @@ ROOT = Path(flask_webhooks.__file__).parent
 STOREYS = (
     ("flask_webhooks",),
     ("extension",),
-    ("cli", "manage", "watching", "adoption"),
+    ("cli", "manage", "watching", "adoption", "testing"),
     ("state",),
     ("describe", "emit", "capture", "deliver", "subscribing", "telling"),
     ("declarations", "config"),

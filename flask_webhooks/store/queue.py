@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from . import statements
 from .database import Database
@@ -31,6 +31,14 @@ _PENDING = str(DeliveryStatus.PENDING)
 def next_due(connection: Connection, tables: Tables, now: int) -> int | None:
     """When the next delivery comes due that is not due yet, in microseconds since 1970."""
     return connection.execute(statements.next_due(tables), {"now": now}).scalar()
+
+
+def next_possible(connection: Connection, tables: Tables, now: int) -> int | None:
+    """When the next pending delivery may be claimed, its subscription's pause included."""
+    d, s = tables.deliveries.c, tables.subscriptions.c
+    moment = case((s.paused_until > d.due_at, s.paused_until), else_=d.due_at)
+    pending = select(func.min(moment)).join(tables.subscriptions, s.id == d.subscription_id)
+    return connection.execute(pending.where(d.status == _PENDING, moment > now)).scalar()
 
 
 def claim(
