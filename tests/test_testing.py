@@ -235,7 +235,7 @@ def test_the_fixtures_come_by_themselves(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_shop.py").write_text(TESTS)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "flask_webhooks.testing.plugin"],
+        [sys.executable, "-m", "pytest", "-q"],
         cwd=tmp_path, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert "1 passed" in done.stdout, done.stdout + done.stderr
