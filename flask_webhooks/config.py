@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from .exceptions import ConfigurationError
 from .rules.addresses import Network
 from .rules.limits import Limits
-from .rules.retry import DEFAULT_SCHEDULE
+from .rules.retry import DEFAULT_SCHEDULE, schedule_of
 from .rules.urls import UrlRules
 
 PREFIX = "WEBHOOKS_"
@@ -89,6 +89,9 @@ class Settings:
     #: How many live subscriptions may be captured from the calls of one tenant. ``None`` sets no
     #: limit.
     callbacks_per_tenant: int | None = None
+    #: How many deliveries may be pending for one subscription. What is sent beyond is stored as
+    #: exhausted, with the reason ``overflow``, and can be replayed. ``None`` sets no limit.
+    pending_per_subscription: int | None = None
     #: How many requests a second one worker process sends to one host, over all its subscriptions.
     #: ``None`` sets no limit.
     host_rate: float | None = None
@@ -222,14 +225,6 @@ def _sequence(value: Any) -> Sequence[Any]:
     return value
 
 
-def _schedule(value: Any) -> tuple[float, ...]:
-    delays = _sequence(value)
-    wrong = [d for d in delays if isinstance(d, bool) or not isinstance(d, int | float) or d < 0]
-    if not delays or wrong:
-        raise ValueError("give a list of delays in seconds, one before each attempt, none below 0.")
-    return tuple(float(d) for d in delays)
-
-
 def _ports(value: Any) -> tuple[int, ...]:
     ports = _sequence(value)
     if any(isinstance(p, bool) or not isinstance(p, int) or not 0 < p < 65536 for p in ports):
@@ -296,7 +291,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "worker_threads": _count,
     "subscription_concurrency": _count,
     "timeout": _positive,
-    "schedule": _schedule,
+    "schedule": schedule_of,
     "disable_after": _positive,
     "retention": _optional_positive,
     "response_limit": _count,
@@ -309,6 +304,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "client_cert": _client_cert,
     "subscriptions_per_host": _optional_count,
     "callbacks_per_tenant": _optional_count,
+    "pending_per_subscription": _optional_count,
     "host_rate": _optional_positive,
     "message_signatures": _flag,
     "ownership_check": _one_of("echo", "options", None),

@@ -17,6 +17,7 @@ from blinker import Signal
 
 from .exceptions import DeclarationError
 from .rules.expressions import Template, parse
+from .rules.retry import schedule_of
 from .store.records import Message
 
 #: A marshmallow schema (class or instance), a JSON Schema as a dict, or an object with
@@ -117,6 +118,8 @@ class Webhook:
     signal: Signal
     place: Place
     door: Door = field(repr=False)
+    #: Its own retry schedule; ``None`` takes ``WEBHOOKS_SCHEDULE``.
+    schedule: tuple[float, ...] | None = None
 
     def __call__(self, view: View) -> View:
         """Mark ``view`` as one that causes this webhook and return it unchanged."""
@@ -258,6 +261,14 @@ def seconds(expires: float | timedelta | None) -> float | None:
     if value is not None and value <= 0:
         raise DeclarationError(f"expires={expires!r}: give a time above 0, in seconds.")
     return value
+
+
+def own_schedule(delays: Sequence[float] | None, subject: str) -> tuple[float, ...] | None:
+    """The retry schedule that a declaration gives, if it gives one."""
+    try:
+        return None if delays is None else schedule_of(delays)
+    except ValueError as error:
+        raise DeclarationError(f"{subject}: schedule={delays!r}: {error}") from None
 
 
 def in_seconds(span: float | timedelta) -> float:

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakSet
 
 from blinker import Signal
@@ -28,6 +28,7 @@ from .declarations import (
     check_responses,
     check_when,
     in_seconds,
+    own_schedule,
     seconds,
     template,
     url_templates,
@@ -36,6 +37,7 @@ from .describe.neighbours.clashes import check_urls
 from .exceptions import ConfigurationError, DeclarationError, UnknownWebhookError, WebhooksError
 from .manage.documents import documents
 from .rules.options import LegacySignature, Options
+from .rules.terms import Terms
 from .state import EXTENSION, State
 from .store import lists, purging, queue, subscriptions
 from .store.records import Attempt, Delivery, Message, Subscription, identity, microseconds
@@ -132,6 +134,7 @@ class Webhooks:
         examples: Mapping[str, Any] | None = None,
         deprecated: bool = False,
         security: Sequence[Mapping[str, Sequence[str]]] | None = None,
+        schedule: Sequence[float] | None = None,
         on: Signal | None = None,
         payload: Callable[..., Any] | None = None,
         extra: Mapping[str, Any] | None = None,
@@ -144,6 +147,8 @@ class Webhooks:
         :param responses: the answers that count as success, ``{200: "in words"}``; by default any
             2xx.
         :param examples: payloads by name, as they are sent; each must fit the schema.
+        :param schedule: delays in seconds, one before each attempt, instead of
+            ``WEBHOOKS_SCHEDULE``.
         :param on: a signal that the app or another extension already sends: each sending of it is a
             :meth:`Webhook.send <flask_webhooks.Webhook.send>`.
         :param payload: makes the payload out of that signal's arguments, called as a receiver would
@@ -165,6 +170,7 @@ class Webhooks:
             signal=Signal(f"Send the webhook {name}."),
             place=caller(),
             door=self,
+            schedule=own_schedule(schedule, repr(name)),
         )
         return self._declare(declared, on, payload)
 
@@ -189,6 +195,7 @@ class Webhooks:
         examples: Mapping[str, Any] | None = None,
         deprecated: bool = False,
         security: Sequence[Mapping[str, Sequence[str]]] | None = None,
+        schedule: Sequence[float] | None = None,
         on: Signal | None = None,
         payload: Callable[..., Any] | None = None,
         extra: Mapping[str, Any] | None = None,
@@ -224,6 +231,7 @@ class Webhooks:
             signal=Signal(f"Send the callback {name}."),
             place=caller(),
             door=self,
+            schedule=own_schedule(schedule, repr(name)),
             expressions=url_templates(expression, f"callback {name!r}"),
             key=template(key),
             secret=template(secret),
@@ -351,6 +359,9 @@ class Webhooks:
         secret: str | None = None,
         headers: Mapping[str, str] | None = None,
         legacy_signatures: Sequence[LegacySignature] = (),
+        schedule: Sequence[float] | None = None,
+        rate: float | None = None,
+        order: Literal["skip", "park"] | None = None,
     ) -> Subscription:
         """Make a subscription: ``url`` gets the named webhooks from now on.
 
@@ -361,6 +372,11 @@ class Webhooks:
             ``{"Authorization": "Bearer …"}``; kept sealed, as the secret is.
         :param legacy_signatures: signatures besides the standard ones, for a receiver that
             verifies as it did with another sender.
+        :param schedule: delays in seconds, one before each attempt, instead of the webhook's own.
+        :param rate: requests a second at most, from each worker process.
+        :param order: deliver in the order of sending, key by key, each only when the one before has
+            ended. After one that was given up, ``"skip"`` goes on with the next, and ``"park"``
+            waits until it is replayed or cancelled.
         :returns: the subscription with its secret, which is shown here and never again.
         :raises RefusedURLError: the URL breaks a rule; says which.
         :raises RefusedHeaderError: a header breaks a rule; says which.
@@ -378,6 +394,7 @@ class Webhooks:
             key=None if key is None else str(key),
             secret=secret,
             options=Options.of(headers, legacy_signatures),
+            terms=Terms.of(schedule=schedule, rate=rate, order=order),
             rules=state.settings.url_rules(),
             limits=state.settings.limits(),
             keyring=state.keyring,
@@ -530,6 +547,20 @@ class Webhooks:
         if count and not dry_run:
             state.wake()
         return count
+
+    def cancel(self, delivery: Delivery | int) -> bool:
+        """Give up a delivery that is pending or exhausted; :meth:`replay` takes it up again.
+
+        :returns: whether it was; one that is just under way can't be cancelled.
+        """
+        state, chosen = self._state, identity(delivery)
+        now = microseconds(state.clock())
+        done = state.database.write(
+            lambda c: queue.cancel(c, state.database.tables, chosen, now=now)
+        )
+        if done:
+            state.wake()  # what is ordered may go on
+        return done
 
     def purge(self, older_than: float | timedelta | None = None, *, dry_run: bool = False) -> int:
         """Delete old messages with their deliveries and attempts; a worker does so by itself.

@@ -255,6 +255,7 @@ class State:
             message_signatures=settings.message_signatures,
             ownership=self._ownership(),
             host_rate=settings.host_rate,
+            most_pending=settings.pending_per_subscription,
             retention=settings.retention,
             threads=settings.worker_threads,
             per_subscription=settings.subscription_concurrency,
@@ -277,7 +278,7 @@ class State:
         return Policy(
             method=webhook.method if webhook else "POST",
             answers=webhook.declared_answers if webhook else ("2XX",),
-            schedule=settings.schedule,
+            schedule=webhook and webhook.schedule or settings.schedule,
             timeout=settings.timeout,
         )
 

@@ -12,6 +12,7 @@ from .rules.limits import Limits
 from .rules.options import Options
 from .rules.sealing import KeyRing
 from .rules.signing import check_secret, new_secret
+from .rules.terms import Terms
 from .rules.urls import UrlRules, check_url
 from .store import subscriptions
 from .store.database import Database
@@ -26,6 +27,7 @@ def subscribe(
     key: str | None,
     secret: str | None,
     options: Options,
+    terms: Terms,
     rules: UrlRules,
     limits: Limits,
     keyring: KeyRing,
@@ -50,7 +52,7 @@ def subscribe(
         return subscriptions.add_subscription(
             connection, database.tables, subscription_id, url=url, host=host, names=names, key=key,
             tenant=tenant, sealed_secret=sealed.secret, sealed_options=sealed.options, now=at,
-            limits=limits,
+            limits=limits, terms=terms,
         )  # fmt: skip
 
     return replace(database.write(work), secret=secret)

@@ -7,7 +7,8 @@ import threading
 import pytest
 from sqlalchemy import select
 
-from flask_webhooks.store import lists, subscriptions
+from flask_webhooks.rules.terms import Terms
+from flask_webhooks.store import lists, outbox, subscriptions
 from flask_webhooks.store.database import Database
 from tests import servers
 from tests.storing import claim, deliveries, fan_out, reached, send, settle, standing, subscribe
@@ -236,3 +237,26 @@ def test_deleting_a_subscription_deletes_its_deliveries(database: Database) -> N
     [kept] = deliveries(database)
     assert len(database.read(lambda c: lists.list_attempts(c, tables, kept.id))) == 1
     assert not database.write(lambda c: subscriptions.delete_subscription(c, tables, "sub_1"))
+
+
+def test_what_a_full_subscription_gets_beyond_is_kept_as_exhausted(database: Database) -> None:
+    """Two may be pending: the third message is there with its reason, and can be replayed."""
+    subscribe(database, "sub_1")
+    subscribe(database, "sub_2")
+    for n in range(3):
+        send(database, f"msg_{n}", now=10 + n)
+        database.write(
+            lambda c: outbox.fan_out(
+                c, database.tables, now=20, first_delay=lambda name: 0, limit=1, most_pending=2
+            )
+        )
+    assert standing(database) == [("pending", None, 0)] * 4 + [("exhausted", "overflow", 0)] * 2
+
+
+def test_a_subscription_may_have_a_first_delay_of_its_own(database: Database) -> None:
+    """Its schedule's first delay counts from the sending, and the webhook's for the others."""
+    subscribe(database, "sub_1", terms=Terms(schedule=(0.00007, 1.0)))
+    subscribe(database, "sub_2")
+    send(database, now=10)
+    fan_out(database, now=10, delay=5)
+    assert [round(d.due_at.timestamp() * 1e6) for d in deliveries(database)] == [80, 15]

@@ -20,6 +20,7 @@ from flask_webhooks.deliver.transport import Outgoing
 from flask_webhooks.deliver.worker import Policy, Worker, lease_for
 from flask_webhooks.rules.sealing import KeyRing
 from flask_webhooks.rules.signing import new_secret
+from flask_webhooks.rules.terms import Terms
 from flask_webhooks.store import lists, subscriptions
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import Attempt, Settlement, microseconds
@@ -750,3 +751,27 @@ def test_what_was_disabled_meanwhile_is_not_sent(bench: Bench) -> None:
 def test_a_lease_is_longer_than_an_attempt_and_its_settling() -> None:
     """By no more than 15 seconds, and by little where attempts are short."""
     assert [lease_for(timeout) for timeout in (0.5, 5.0, 15.0, 60.0)] == [2.5, 16.0, 30.0, 75.0]
+
+
+def test_a_subscription_may_have_a_schedule_of_its_own(bench: Bench) -> None:
+    """It is walked instead of the webhook's."""
+    bench.receiver.answer = lambda outgoing: answered(500)
+    bench.subscribe(terms=Terms(schedule=(0.0, 60.0)))
+    bench.send()
+    bench.run()
+    assert bench.dues() == [60.0]
+    bench.now += 60.0
+    bench.run()
+    assert bench.standing() == [("exhausted", "refused", 2)]
+
+
+def test_a_subscription_may_have_a_rate_of_its_own(bench: Bench) -> None:
+    """At two a second, two of its messages go at once, while another's all go."""
+    bench.subscribe("sub_1", terms=Terms(rate=2.0))
+    bench.subscribe("sub_2")
+    bench.send(8)
+    bench.run()
+    sent = bench.receiver.urls()
+    assert sent["https://sub_2.example/hook"] == 8
+    assert 2 <= sent["https://sub_1.example/hook"] <= 3
+    assert {row[2] for row in bench.standing()} == {0, 1}

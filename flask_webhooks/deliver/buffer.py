@@ -58,6 +58,11 @@ class Buffer:
                 return 1 - held if self._doubtful_waiting() < self._doubtful_share else 0
             return self._cap + beyond - held
 
+    def waits(self, subscription_id: str) -> int:
+        """How many deliveries of a subscription wait for a sender."""
+        with self._changed:
+            return len(self._waiting.get(subscription_id, ()))
+
     def add(self, claimed: Sequence[Claimed]) -> None:
         """Take in what was leased."""
         with self._changed:

@@ -96,6 +96,7 @@ class Worker:
     :param message_signatures: whether requests are signed by RFC 9421 as well.
     :param ownership: how the owner of a URL is asked before its first message, if at all.
     :param host_rate: requests a second to one host at most.
+    :param most_pending: deliveries that may be pending for one subscription.
     :param retention: seconds for which messages are kept, where old ones are to be purged.
     :param clock: unix time in seconds.
     """
@@ -112,6 +113,7 @@ class Worker:
         message_signatures: bool = False,
         ownership: Ownership | None = None,
         host_rate: float | None = None,
+        most_pending: int | None = None,
         retention: float | None = None,
         threads: int,
         per_subscription: int,
@@ -124,7 +126,11 @@ class Worker:
         self._signer = Signer(keyring, user_agent, message_signatures)
         self._ownership = ownership
         self._confirmed: set[str] = set()
-        self._rates = None if host_rate is None else Rates(host_rate)
+        self._host_rate = host_rate
+        self._rates = Rates()
+        #: The rates that subscriptions ask for, as far as they were met here.
+        self._rate_of: dict[str, float] = {}
+        self._most_pending = most_pending
         self._purger = Purger(database, retention, clock)
         self._transport = transport
         # Kept connections outlive run_until_idle, as more may follow, but not the worker.
@@ -293,7 +299,11 @@ class Worker:
 
     def _room(self, subscription_id: str) -> int:
         """How much more of a subscription to lease: the faster it is, the more ahead."""
-        return self._buffer.room(subscription_id, beyond=2 * self._ended[subscription_id])
+        rate = self._rate_of.get(subscription_id)
+        if rate is None:
+            return self._buffer.room(subscription_id, beyond=2 * self._ended[subscription_id])
+        free = self._rates.free(subscription_id, rate, time.monotonic())
+        return min(free - self._buffer.waits(subscription_id), self._buffer.room(subscription_id))
 
     def _fan_out(self) -> int:
         return self._database.write(
@@ -303,6 +313,7 @@ class Worker:
                 now=self._now(),
                 first_delay=lambda name: microseconds(self._policy(name).schedule[0]),
                 limit=_FAN_OUT_BATCH,
+                most_pending=self._most_pending,
             )
         )
 
@@ -320,9 +331,17 @@ class Worker:
         self._ended.clear()
         if claimed:
             self._policies.clear()
+            self._note_rates(claimed)
             self._buffer.add(claimed)
             self._employ(min(self._width, self._buffer.held))
         return len(claimed) + len(poisoned)
+
+    def _note_rates(self, claimed: Sequence[Claimed]) -> None:
+        for one in claimed:
+            if one.terms.rate is not None:
+                self._rate_of[one.subscription_id] = one.terms.rate
+            else:
+                self._rate_of.pop(one.subscription_id, None)
 
     def _adapt(self) -> None:
         """More threads while they wait for receivers, fewer while they wait for the processor."""
@@ -416,11 +435,14 @@ class Worker:
         return failed, time.monotonic() - began
 
     def _wait(self, claimed: Claimed) -> float:
-        """Seconds to put a delivery off for, so that its host is not called too often."""
-        if self._rates is None:
-            return 0.0
-        host = urlsplit(claimed.url).hostname or ""
-        return self._rates.wait(host, time.monotonic())
+        """Seconds to put a delivery off for, so that nobody is called too often."""
+        now, wait = time.monotonic(), 0.0
+        if claimed.terms.rate is not None:
+            wait = self._rates.wait(claimed.subscription_id, claimed.terms.rate, now)
+        if self._host_rate is not None and not wait:
+            host = urlsplit(claimed.url).hostname or ""
+            wait = self._rates.wait(host, self._host_rate, now)
+        return wait
 
     def _policy(self, name: str) -> Policy:
         """The policy of a webhook, asked for once in each round: a declaration may still come."""
@@ -441,7 +463,7 @@ class Worker:
             reason=reason,
             status=outcome.status,
             attempts=claimed.position,
-            schedule=policy.schedule,
+            schedule=claimed.terms.schedule or policy.schedule,
             retry_after=None if accepted else retry.parse_retry_after(_asked(outcome), now),
             failing_for=_failing_for(claimed, outcome, now),
             uniform=self._uniform,

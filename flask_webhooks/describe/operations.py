@@ -16,7 +16,7 @@ from .merging import merge
 from .models import is_marshmallow, is_model
 from .names import Owner, owners
 from .parameters import merged, referred
-from .promises import HEADERS, SIGNATURE_SCHEME
+from .promises import HEADERS, SIGNATURE_SCHEME, own_schedule
 from .routes import Route
 from .schemas import Schemas
 
@@ -102,6 +102,8 @@ class Operations:
         if not any(code.startswith("2") for code in responses):
             responses = {"2XX": {"description": "The webhook was received."}, **responses}
         operation["responses"] = responses
+        if webhook.schedule is not None:
+            operation["x-webhooks-delivery"] = own_schedule(webhook.schedule)
         # Stated always: without it the document's own security would seem to guard what it sends.
         operation.setdefault("security", [{SIGNATURE_SCHEME: []}])
         return operation

@@ -68,21 +68,12 @@ class Promises:
         return (
             "Any other answer is a failure, and so are a redirect, which is never followed, and "
             "silence. "
-            f"{self._retries_in_words()} `{GONE}` ends it at once and disables the subscription. "
+            f"{retries_in_words(self.schedule)} `{GONE}` ends it at once and disables the subscription. "
             f"{_listed(sorted(SLOW_DOWN))}, and silence that lasts, hold back the whole "
             f"subscription for up to {readable(PAUSE_CAP)}, or for as long as `Retry-After` asks. "
             f"`Retry-After` is obeyed with any failure, up to {readable(RETRY_AFTER_CAP)} each "
             "time. A subscription to which every attempt has failed for "
             f"{readable(self.disable_after)} is disabled."
-        )
-
-    def _retries_in_words(self) -> str:
-        delays = [readable(delay) for delay in self.schedule[1:]]
-        if not delays:
-            return "The delivery is not tried again."
-        return (
-            f"The delivery is tried again, {_times(len(delays))} at most, each time after a random "
-            f"part of a longer time: {', '.join(delays)}."
         )
 
     def as_object(self, public_keys: Sequence[str]) -> dict[str, Any]:
@@ -102,6 +93,22 @@ class Promises:
             "publicKeys": list(public_keys),
             "publicKeySet": self.keys_url,
         }
+
+
+def own_schedule(schedule: Sequence[float]) -> dict[str, Any]:
+    """The ``x-webhooks-delivery`` of a webhook that has a retry schedule of its own."""
+    return {"description": retries_in_words(schedule), "retrySchedule": list(schedule)}
+
+
+def retries_in_words(schedule: Sequence[float]) -> str:
+    """A retry schedule as one sentence for integrators."""
+    delays = [readable(delay) for delay in schedule[1:]]
+    if not delays:
+        return "The delivery is not tried again."
+    return (
+        f"The delivery is tried again, {_times(len(delays))} at most, each time after a random "
+        f"part of a longer time: {', '.join(delays)}."
+    )
 
 
 def security_scheme(keys_url: str, public_keys: Sequence[str]) -> dict[str, Any]:

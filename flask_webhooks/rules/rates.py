@@ -1,49 +1,58 @@
-"""How often each host may be called: one request at a time, spaced evenly after a short burst."""
+"""How often each host and each subscription may be called: spaced evenly after a short burst."""
 
 from __future__ import annotations
 
 import threading
 
-#: Seconds' worth of requests that a host that was left alone may get at once.
+#: Seconds' worth of requests that one that was left alone may get at once.
 BURST = 1.0
-#: Hosts that are remembered; one that is forgotten starts afresh.
+#: Hosts and subscriptions that are remembered; one that is forgotten starts afresh.
 _MOST = 10_000
 
 
 class Rates:
-    """A rate for each host, for many threads at once.
+    """A rate for each key, for many threads at once.
 
-    :param rate: requests a second.
+    A key is a host or the id of a subscription; its rate is given with every question.
     """
 
-    def __init__(self, rate: float) -> None:
-        self._space = 1 / rate
-        self._burst = max(BURST - self._space, 0.0)
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        #: For each host: when its next request is free, and when the last one put off is to come.
-        self._hosts: dict[str, tuple[float, float]] = {}
+        #: For each key: when its next request is free, and when the last one put off is to come.
+        self._keys: dict[str, tuple[float, float]] = {}
 
-    def wait(self, host: str, now: float) -> float:
-        """Take the next request to ``host``, and return 0; or seconds to put it off for.
+    def wait(self, key: str, rate: float, now: float) -> float:
+        """Take the next request to ``key``, and return 0; or seconds to put it off for.
 
         Requests that are put off get different moments, so that they don't all come back at once.
 
+        :param rate: requests a second.
         :param now: seconds that only grow.
         """
+        space = 1 / rate
+        burst = max(BURST - space, 0.0)
         with self._lock:
-            free, last = self._hosts.get(host, (now - self._burst, now))
+            free, last = self._keys.get(key, (now - burst, now))
             if free <= now:
-                free = max(free, now - self._burst) + self._space
+                free = max(free, now - burst) + space
                 wait = 0.0
             else:
-                last = max(last + self._space, free)
+                last = max(last + space, free)
                 wait = last - now
-            self._keep(host, free, last, now)
+            self._keep(key, free, last, now)
             return wait
 
-    def _keep(self, host: str, free: float, last: float, now: float) -> None:
-        if len(self._hosts) >= _MOST and host not in self._hosts:
-            self._hosts = {h: t for h, t in self._hosts.items() if max(t) > now}
-            if len(self._hosts) >= _MOST:
-                self._hosts.clear()
-        self._hosts[host] = (free, last)
+    def free(self, key: str, rate: float, now: float) -> int:
+        """How many requests to ``key`` may go at once; none is taken."""
+        space = 1 / rate
+        with self._lock:
+            free, _ = self._keys.get(key, (now - BURST, now))
+        # What rounding takes off the last bit is not to cost a request.
+        return max(int((min(now - free, max(BURST - space, 0.0)) + space) / space + 1e-6), 0)
+
+    def _keep(self, key: str, free: float, last: float, now: float) -> None:
+        if len(self._keys) >= _MOST and key not in self._keys:
+            self._keys = {k: t for k, t in self._keys.items() if max(t) > now}
+            if len(self._keys) >= _MOST:
+                self._keys.clear()
+        self._keys[key] = (free, last)

@@ -11,11 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 #: Now, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h: ten attempts in about 75 hours.
 DEFAULT_SCHEDULE: tuple[float, ...] = (
     0.0, 5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0,
 )  # fmt: skip
+
+#: Seconds that one delay of a schedule may last.
+LONGEST_DELAY = 366 * 86400.0
 
 #: No receiver can ask for a longer pause than this many seconds.
 RETRY_AFTER_CAP = 86400.0
@@ -28,6 +32,21 @@ PAUSE_CAP = 60.0
 
 #: "Gone": the receiver wants no more of it, so the subscription is disabled.
 GONE = 410
+
+
+def schedule_of(value: Any) -> tuple[float, ...]:
+    """A retry schedule: delays in seconds, one before each attempt.
+
+    :raises ValueError: it is none; says what to give.
+    """
+    delays = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+    wrong = [d for d in delays if isinstance(d, bool) or not isinstance(d, int | float)]
+    if not delays or wrong or not all(0 <= delay <= LONGEST_DELAY for delay in delays):
+        raise ValueError(
+            "give a list of delays in seconds, one before each attempt, none below 0 or above a "
+            "year."
+        )
+    return tuple(float(delay) for delay in delays)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,9 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     and_,
+    case,
     exists,
+    func,
     insert,
     literal,
     or_,
@@ -20,9 +22,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import Select
 
-from . import statements
+from . import lines, statements
 from .dialects import as_committed, insert_or_skip
-from .records import DeliveryStatus, Message, SubscriptionStatus, moment
+from .records import IN_LINE, DeliveryStatus, Message, SubscriptionStatus, moment
 from .tables import Tables
 
 
@@ -88,25 +90,35 @@ def fan_out(
     now: int,
     first_delay: Callable[[str], int],
     limit: int,
+    most_pending: int | None = None,
 ) -> int:
     """Turn waiting messages into deliveries, one for each subscription that wants them.
 
     Doing it twice adds nothing: a delivery is unique by message and subscription.
 
     :param first_delay: from a webhook's name to the microseconds before its first attempt.
+    :param most_pending: a subscription with so many pending deliveries gets more as exhausted.
     :returns: how many messages were done.
     """
     rows = _waiting(connection, tables, limit)
     if not rows:
         return 0
-    if _lock_once(connection, tables, {row.name for row in rows}):
-        # One by one: the first message that reaches a one-shot subscription closes it.
+    names = {row.name for row in rows}
+    once, ordered = _lock_special(connection, tables, names)
+    full = _full(connection, tables, names, most_pending) if most_pending else []
+    if once or ordered:
+        # One by one: the first message that reaches a one-shot subscription closes it, and lines
+        # stand in the order of sending.
         for row in rows:
-            _insert_deliveries(connection, tables, [row.id], now=now, delay=first_delay(row.name))
+            delay = first_delay(row.name)
+            _insert_deliveries(connection, tables, [row.id], full, now=now, delay=delay)
             _close_once(connection, tables, row.id, row.created_at)
     else:
         for delay, ids in _by_delay(rows, first_delay).items():
-            _insert_deliveries(connection, tables, ids, now=now, delay=delay)
+            _insert_deliveries(connection, tables, ids, full, now=now, delay=delay)
+    if ordered:
+        added = _added_lines(connection, tables, [row.id for row in rows])
+        lines.straighten(connection, tables, added, now)
     messages = tables.messages
     done = messages.c.id.in_([row.id for row in rows])
     connection.execute(update(messages).where(done).values(fanned_out=True))
@@ -132,12 +144,45 @@ def _by_delay(rows: Sequence[Any], first_delay: Callable[[str], int]) -> dict[in
     return chosen
 
 
-def _lock_once(connection: Connection, tables: Tables, names: set[str]) -> bool:
-    """Keep other workers off the one-shot subscriptions to ``names``; whether there are any."""
+def _lock_special(connection: Connection, tables: Tables, names: set[str]) -> tuple[bool, bool]:
+    """Keep other workers off the one-shot and the ordered subscriptions to ``names``.
+
+    :returns: whether there are one-shot ones, and whether there are ordered ones.
+    """
     s, n = tables.subscriptions.c, tables.names.c
     wanted = select(n.subscription_id).where(n.name.in_(names))
-    once = select(s.id).where(s.once.is_(True), s.id.in_(wanted)).order_by(s.id).with_for_update()
-    return bool(connection.execute(once).all())
+    special = select(s.once, s.ordered).where(
+        or_(s.once.is_(True), s.ordered.is_not(None)), s.id.in_(wanted)
+    )
+    rows = connection.execute(special.order_by(s.id).with_for_update()).all()
+    return any(row.once for row in rows), any(row.ordered for row in rows)
+
+
+def _full(connection: Connection, tables: Tables, names: set[str], most: int) -> list[str]:
+    """The subscriptions to ``names`` that have so many pending deliveries, or more."""
+    s, n, d = tables.subscriptions.c, tables.names.c, tables.deliveries.c
+    wanted = select(n.subscription_id).where(n.name.in_(names))
+    last = (
+        select(d.id)
+        .where(d.subscription_id == s.id, d.status == str(DeliveryStatus.PENDING))
+        .order_by(d.due_at)
+        .offset(most - 1)
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = select(s.id).where(s.id.in_(wanted), last.is_not(None))
+    return list(connection.execute(found).scalars())
+
+
+def _added_lines(
+    connection: Connection, tables: Tables, message_ids: Sequence[str]
+) -> set[lines.Line]:
+    """The lines that got a delivery of these messages."""
+    d = tables.deliveries.c
+    added = select(d.subscription_id, d.line).where(
+        d.message_id.in_(message_ids), d.line.is_not(None)
+    )
+    return {(row[0], row[1]) for row in connection.execute(added)}
 
 
 def _close_once(connection: Connection, tables: Tables, message_id: str, sent: int) -> None:
@@ -156,16 +201,33 @@ def _close_once(connection: Connection, tables: Tables, message_id: str, sent: i
 
 
 def _insert_deliveries(
-    connection: Connection, tables: Tables, message_ids: Sequence[str], *, now: int, delay: int
+    connection: Connection,
+    tables: Tables,
+    message_ids: Sequence[str],
+    full: Sequence[str],
+    *,
+    now: int,
+    delay: int,
 ) -> None:
-    columns = [
-        "message_id", "subscription_id", "status", "attempts", "attempts_before_replay",
-        "claims", "due_at", "created_at",
-    ]  # fmt: skip
-    wanted = _wanted(tables, message_ids).add_columns(
-        literal(str(DeliveryStatus.PENDING)), literal(0), literal(0), literal(0),
-        (tables.messages.c.created_at + literal(delay, BigInteger)), literal(now, BigInteger),
-    )  # fmt: skip
+    m, s = tables.messages.c, tables.subscriptions.c
+    first = m.created_at + func.coalesce(s.first_delay, literal(delay, BigInteger))
+    values: dict[str, Any] = {
+        "status": literal(str(DeliveryStatus.PENDING)),
+        "attempts": literal(0),
+        "attempts_before_replay": literal(0),
+        "claims": literal(0),
+        "due_at": case((s.ordered.is_(None), first), else_=literal(IN_LINE, BigInteger)),
+        "created_at": literal(now, BigInteger),
+        "line": case((s.ordered.is_not(None), func.coalesce(m.key, ""))),
+    }
+    if full:
+        over = s.id.in_(full)
+        status = case((over, str(DeliveryStatus.EXHAUSTED)), else_=str(DeliveryStatus.PENDING))
+        values["status"] = status
+        values["reason"] = case((over, "overflow"))
+        values["settled_at"] = case((over, literal(now, BigInteger)))
+    columns = ["message_id", "subscription_id", *values]
+    wanted = _wanted(tables, message_ids).add_columns(*values.values())
     connection.execute(insert(tables.deliveries).from_select(columns, wanted))
 
 

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, and_, case, func, select, update
 
-from . import statements
+from ..rules.terms import terms_of
+from . import lines, statements
 from .database import Database
 from .dialects import as_list
-from .records import Claimed, DeliveryStatus, SubscriptionStatus
+from .records import IN_LINE, Claimed, DeliveryStatus, SubscriptionStatus
 from .tables import Tables
 
 #: A delivery that was claimed so often without any outcome kills its workers: it is set aside.
@@ -38,7 +39,8 @@ def next_possible(connection: Connection, tables: Tables, now: int) -> int | Non
     d, s = tables.deliveries.c, tables.subscriptions.c
     moment = case((s.paused_until > d.due_at, s.paused_until), else_=d.due_at)
     pending = select(func.min(moment)).join(tables.subscriptions, s.id == d.subscription_id)
-    return connection.execute(pending.where(d.status == _PENDING, moment > now)).scalar()
+    waiting = pending.where(d.status == _PENDING, moment > now, d.due_at < IN_LINE)
+    return connection.execute(waiting).scalar()
 
 
 def claim(
@@ -194,10 +196,21 @@ def _lease(
             values = {"to_status": str(to_status), "to_reason": to_reason, "now": now}
             values["ids"] = as_list(dialect, ids)
             connection.execute(statements.set_aside(tables, dialect), values)
+            _let_follow(connection, tables, ids, now)
     if leased:
         values = {"ids": as_list(dialect, leased), "now": now, "to_token": token, "until": until}
         connection.execute(statements.lease(tables, dialect), values)
     return leased, poisoned
+
+
+def _let_follow(
+    connection: Connection, tables: Tables, delivery_ids: Sequence[int], now: int
+) -> None:
+    """Put the lines of deliveries right that ended or came back."""
+    found = lines.lines_of(connection, tables, delivery_ids)
+    if found:
+        lines.lock(connection, tables, {subscription_id for subscription_id, _ in found})
+        lines.straighten(connection, tables, found, now)
 
 
 def _read(connection: Connection, tables: Tables, ids: Sequence[int], token: str) -> list[Claimed]:
@@ -222,6 +235,7 @@ def _claimed(row: Any, token: str, messages: Mapping[str, tuple[str, bytes]]) ->
     (
         delivery_id, attempts, before, message_id, subscription_id, due_at,
         tenant, url, sealed_secret, sealed_options, confirmed_at, callback, failing_since,
+        terms, line,
     ) = row  # fmt: skip
     name, body = messages[message_id]
     return Claimed(
@@ -239,6 +253,8 @@ def _claimed(row: Any, token: str, messages: Mapping[str, tuple[str, bytes]]) ->
         sealed_options=None if sealed_options is None else bytes(sealed_options),
         confirmed=confirmed_at is not None,
         callback=callback,
+        terms=terms_of(terms),
+        line=line,
         until=due_at,
         failing_since=failing_since,
     )
@@ -301,12 +317,30 @@ def replay(
         return connection.execute(select(func.count()).select_from(ids.subquery())).scalar_one()
     found = list(connection.execute(ids).scalars())
     for start in range(0, len(found), 500):
+        some = found[start : start + 500]
         connection.execute(
             update(tables.deliveries)
-            .where(d.id.in_(found[start : start + 500]))
+            .where(d.id.in_(some))
             .values(
                 status=str(DeliveryStatus.PENDING), reason="replayed", due_at=now, claims=0,
                 attempts_before_replay=d.attempts, settled_at=None,
             )
         )  # fmt: skip
+        _let_follow(connection, tables, some, now)
     return len(found)
+
+
+def cancel(connection: Connection, tables: Tables, delivery: int, *, now: int) -> bool:
+    """Give up a delivery that is pending and not under way, or exhausted; whether it was."""
+    d = tables.deliveries.c
+    waits = and_(d.status == _PENDING, d.token.is_(None) | (d.due_at <= now))
+    changed = connection.execute(
+        update(tables.deliveries)
+        .where(d.id == delivery, waits | (d.status == str(DeliveryStatus.EXHAUSTED)))
+        .values(
+            status=str(DeliveryStatus.CANCELLED), reason="by hand", token=None, due_at=now,
+            settled_at=now,
+        )
+    )  # fmt: skip
+    _let_follow(connection, tables, [delivery], now)
+    return changed.rowcount == 1

@@ -7,6 +7,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from ..rules.terms import Terms
+
+#: When a delivery comes due that waits for an earlier one of its line: in the year 9999.
+IN_LINE = 253_370_764_800_000_000
+
 
 class DeliveryStatus(StrEnum):
     """Where a delivery stands."""
@@ -42,6 +47,8 @@ class Subscription:
     status: SubscriptionStatus
     #: Why it is disabled.
     reason: str | None
+    #: Its own schedule, rate and order, if it asks for any.
+    terms: Terms = Terms()
     #: The callback that captured it, ``None`` for one that was made by hand.
     callback: str | None
     created_at: datetime
@@ -131,6 +138,10 @@ class Claimed:
     #: Whether the owner of its URL passed the ownership check.
     confirmed: bool = False
     callback: str | None
+    #: What its subscription asks of its deliveries.
+    terms: Terms = Terms()
+    #: The key of its line, when its subscription is ordered.
+    line: str | None = None
     #: When the lease ends, in microseconds since 1970: by then its outcome must be written.
     until: int
     #: Since when its subscription has only failed, in microseconds since 1970.

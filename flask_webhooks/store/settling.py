@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, case, insert, select, update
 
-from . import statements
+from . import lines, statements
 from .dialects import as_list
 from .records import DeliveryStatus, Settlement, SubscriptionStatus, microseconds
 from .subscriptions import cancel_waiting
@@ -33,6 +33,7 @@ def settle(
         return [], {}
     _write_deliveries(connection, tables, live, now)
     _write_attempts(connection, tables, live)
+    _let_follow(connection, tables, live, now)
     disabled = _write_subscriptions(connection, tables, live, now, disable_after)
     return live, disabled
 
@@ -78,6 +79,20 @@ def _write_waiting(connection: Connection, tables: Tables, waiting: Sequence[Set
         for s in waiting
     ]
     connection.execute(statements.retried(tables), rows)
+
+
+def _let_follow(
+    connection: Connection, tables: Tables, live: Sequence[Settlement], now: int
+) -> None:
+    """Let what stands behind an ordered delivery come due, now that it has ended."""
+    ended = {
+        (s.claimed.subscription_id, s.claimed.line)
+        for s in live
+        if s.claimed.line is not None and s.status is not DeliveryStatus.PENDING
+    }
+    if ended:
+        lines.lock(connection, tables, {subscription_id for subscription_id, _ in ended})
+        lines.straighten(connection, tables, ended, now)
 
 
 def _write_attempts(connection: Connection, tables: Tables, live: Sequence[Settlement]) -> None:

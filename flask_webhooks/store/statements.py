@@ -110,7 +110,7 @@ def leased(tables: Tables, dialect: str) -> Select[Any]:
         select(
             d.id, d.attempts, d.attempts_before_replay, d.message_id, d.subscription_id, d.due_at,
             s.tenant, s.url, s.sealed_secret, s.sealed_options, s.confirmed_at, s.callback,
-            s.failing_since,
+            s.failing_since, s.terms, d.line,
         )
         .join(tables.subscriptions, s.id == d.subscription_id)
         .where(among(dialect, d.id, "ids"), d.token == bindparam("token"))

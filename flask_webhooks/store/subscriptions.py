@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from ..exceptions import RefusedURLError
 from ..rules.limits import Limits
+from ..rules.terms import Terms, terms_of
 from ..rules.urls import shown
 from .records import (
     DeliveryStatus,
@@ -27,11 +28,13 @@ from .records import (
     Subscription,
     SubscriptionStatus,
     maybe_moment,
+    microseconds,
     moment,
 )
 from .tables import Tables
 
 _NO_LIMITS = Limits()
+_NO_TERMS = Terms()
 
 
 def add_subscription(
@@ -47,6 +50,7 @@ def add_subscription(
     sealed_secret: bytes | None,
     now: int,
     sealed_options: bytes | None = None,
+    terms: Terms = _NO_TERMS,
     callback: str | None = None,
     once: bool = False,
     expires_at: int | None = None,
@@ -62,6 +66,7 @@ def add_subscription(
         "status": str(SubscriptionStatus.ENABLED), "reason": None,
         "sealed_secret": sealed_secret, "sealed_options": sealed_options, "callback": callback,
         "once": once, "created_at": now, "expires_at": expires_at, "paused_until": 0,
+        **_terms_row(terms),
     }  # fmt: skip
     connection.execute(insert(tables.subscriptions), row)
     wanted = list(dict.fromkeys(names))
@@ -69,6 +74,11 @@ def add_subscription(
         insert(tables.names), [{"subscription_id": subscription_id, "name": n} for n in wanted]
     )
     return _subscription(row, wanted)
+
+
+def _terms_row(terms: Terms) -> dict[str, Any]:
+    first = None if terms.first_delay is None else microseconds(terms.first_delay)
+    return {"terms": terms.as_text(), "first_delay": first, "ordered": terms.order}
 
 
 def _check_limits(
@@ -295,6 +305,7 @@ def _subscription(row: Any, names: Sequence[str]) -> Subscription:
         tenant=row["tenant"],
         status=SubscriptionStatus(row["status"]),
         reason=row["reason"],
+        terms=terms_of(row["terms"]),
         callback=row["callback"],
         created_at=moment(row["created_at"]),
         expires_at=maybe_moment(row["expires_at"]),

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -87,6 +88,9 @@ def _subscriptions(metadata: MetaData, prefix: str) -> Table:
         Column("host", _short(255)),  # of the URL
         Column("confirmed_at", BigInteger),  # when its owner answered the ownership check
         Column("filter", _Text),  # JSON: what a payload must be to reach it
+        Column("terms", _Text),  # JSON: its own schedule, rate and order
+        Column("first_delay", BigInteger),  # microseconds, of its own schedule
+        Column("ordered", _short(10)),  # "skip" or "park": what follows one that was given up
         Column("callback", _short(200)),  # the callback that captured it
         Column("once", Boolean, nullable=False),
         Column("created_at", BigInteger, nullable=False),
@@ -147,9 +151,14 @@ def _deliveries(metadata: MetaData, prefix: str) -> Table:
         Column("due_at", BigInteger, nullable=False),  # while leased: when the lease ends
         Column("created_at", BigInteger, nullable=False),
         Column("settled_at", BigInteger),
+        Column("line", _short(200)),  # of an ordered subscription: the key, or empty
         UniqueConstraint("message_id", "subscription_id", name=f"{prefix}deliveries_once"),
         Index(f"{prefix}deliveries_due", "status", "due_at"),
         Index(f"{prefix}deliveries_of_subscription", "subscription_id", "status", "due_at"),
+        _only_where(
+            Index(f"{prefix}deliveries_in_line", "subscription_id", "line", "status", "id"),
+            "line IS NOT NULL",
+        ),
     )
 
 
@@ -175,6 +184,13 @@ def _attempts(metadata: MetaData, prefix: str) -> Table:
         Column("duration", BigInteger, nullable=False),  # microseconds
         Index(f"{prefix}attempts_delivery_id", "delivery_id"),
     )
+
+
+def _only_where(index: Index, condition: str) -> Index:
+    """An index of some rows only, where the database knows such."""
+    for dialect in ("sqlite", "postgresql"):
+        index.dialect_options[dialect]["where"] = text(condition)
+    return index
 
 
 def _reference(column: str, prefix: str, target: str, name: str) -> Column[str]:
