@@ -7,6 +7,7 @@ deadline. llhttp (by httptools) reads the answer, strictly; here its size is bou
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 from dataclasses import dataclass, field
@@ -129,6 +130,27 @@ class _Reader:
                 raise Failure(Reason.protocol, f"the answer is not HTTP/1: {error}") from None
 
 
+class _Readiness:
+    """Waits until a socket can be read, or written to; registered once, not for every wait."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._poll = select.poll() if hasattr(select, "poll") else None
+        self._writing = False
+        if self._poll is not None:
+            self._poll.register(sock, select.POLLIN)
+
+    def wait(self, writing: bool, timeout: float) -> bool:
+        """Wait for seconds at most; whether the socket became ready."""
+        if self._poll is None:  # Windows
+            return wait.wait_for_socket(self._sock, read=True, write=writing, timeout=timeout)
+        if writing is not self._writing:
+            self._writing = writing
+            flags = select.POLLIN | select.POLLOUT if writing else select.POLLIN
+            self._poll.modify(self._sock, flags)
+        return bool(self._poll.poll(timeout * 1000))
+
+
 class Wire:
     """A connected socket and what has to be remembered about it between exchanges.
 
@@ -140,13 +162,14 @@ class Wire:
     def __init__(self, sock: socket.socket, now: float) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._readiness = _Readiness(sock)
         self._reader = _Reader()
         self.born = self.idle_since = now
         self.used = self.reusable = False
 
     def quiet(self) -> bool:
         """Tell whether an idle connection is still open: nothing has arrived, no end either."""
-        return not wait.wait_for_socket(self._sock, read=True, timeout=0.0)
+        return not self._readiness.wait(False, 0.0)
 
     def close(self) -> None:
         self._sock.close()
@@ -198,7 +221,7 @@ class Wire:
         answering = "reading the answer" if received else "waiting for an answer"
         deadline.phase = "sending the request" if sending else answering
         left = deadline.remaining()
-        if not wait.wait_for_socket(self._sock, read=True, write=sending, timeout=left):
+        if not self._readiness.wait(sending, left):
             raise deadline.passed()
 
     def _push(self, unsent: list[memoryview]) -> None:

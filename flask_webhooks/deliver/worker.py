@@ -52,13 +52,13 @@ PARKED = 60.0
 #: Bytes of an answer that are kept for people to look at.
 EXCERPT = 4096
 
-_FAN_OUT_BATCH = 200
+_FAN_OUT_BATCH = 300
 
 #: Deliveries leased by one worker at most, and outcomes written at once at least under load.
-_MOST_HELD = 512
-_SETTLE_BATCH = 128
+_MOST_HELD = 1024
+_SETTLE_BATCH = 256
 #: Seconds that an outcome waits for company before it is written.
-_SETTLE_EVERY = 0.02
+_SETTLE_EVERY = 0.05
 _FEWEST_THREADS = 2
 #: Shares of one processor: below the first more threads help, above the second fewer do.
 _SPARE, _BUSY = 0.5, 0.75
@@ -156,6 +156,10 @@ class Worker:
         self._database_away = False
         self._running = False
         self._wake = threading.Event()
+        #: Set by the senders when it is time to settle, or to claim more.
+        self._turn = threading.Event()
+        #: With so few that wait, more are claimed.
+        self._low = 0
         self._stopping = threading.Event()
         self._stepping = threading.Lock()
 
@@ -166,6 +170,7 @@ class Worker:
     def stop(self) -> None:
         """Let :meth:`run` end: no new claims, what is under way is settled. Signal handlers may."""
         self._stopping.set()
+        self._turn.set()
         self._wake.set()
 
     def run(self, grace: float = 30.0) -> None:
@@ -175,7 +180,9 @@ class Worker:
             while not self._stopping.is_set():
                 self._wake.clear()
                 self._purger.purge_if_due()
-                if not self._step_if_possible():
+                if self._step_if_possible():
+                    self._let_send()
+                else:
                     self._rest()
             self._drain(time.monotonic() + grace)
         finally:
@@ -186,6 +193,7 @@ class Worker:
         while True:
             self._wake.clear()
             if self.step():
+                self._let_send()
                 continue
             if self._is_idle():
                 break
@@ -227,6 +235,12 @@ class Worker:
 
     def _is_idle(self) -> bool:
         return not (self._buffer.held or self._done or self._returned)
+
+    def _let_send(self) -> None:
+        """Leave the senders alone for a while: a step costs little more for many than for one."""
+        if self._buffer.waiting > self._low:
+            self._turn.wait(_SETTLE_EVERY)
+        self._turn.clear()
 
     def _rest(self) -> None:
         """Wait to be woken, for the next delivery to come due, or for outcomes to write."""
@@ -331,6 +345,7 @@ class Worker:
         self._ended.clear()
         if claimed:
             self._policies.clear()
+            self._low = len(claimed) // 4
             self._note_rates(claimed)
             self._buffer.add(claimed)
             self._employ(min(self._width, self._buffer.held))
@@ -376,7 +391,8 @@ class Worker:
                 # Nothing is known of it: its lease ends, and if that goes on it is set aside.
                 logger.exception("Delivery %s could not be judged.", claimed.delivery_id)
             self._buffer.finish(claimed, answered)
-            if not self._buffer.waiting or len(self._done) >= _SETTLE_BATCH:
+            if self._buffer.waiting <= self._low or len(self._done) >= _SETTLE_BATCH:
+                self._turn.set()
                 self._wake.set()
 
     def _process(self, claimed: Claimed) -> bool:

@@ -68,9 +68,9 @@ class Promises:
         return (
             "Any other answer is a failure, and so are a redirect, which is never followed, and "
             "silence. "
-            f"{retries_in_words(self.schedule)} `{GONE}` ends it at once and disables the subscription. "
-            f"{_listed(sorted(SLOW_DOWN))}, and silence that lasts, hold back the whole "
-            f"subscription for up to {readable(PAUSE_CAP)}, or for as long as `Retry-After` asks. "
+            f"{retries_in_words(self.schedule)} `{GONE}` ends it at once and disables the "
+            f"subscription. {_listed(sorted(SLOW_DOWN))}, and silence that lasts, hold back the "
+            f"whole subscription for up to {readable(PAUSE_CAP)}, or for as long as `Retry-After` asks. "
             f"`Retry-After` is obeyed with any failure, up to {readable(RETRY_AFTER_CAP)} each "
             "time. A subscription to which every attempt has failed for "
             f"{readable(self.disable_after)} is disabled."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -11,11 +12,15 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    LargeBinary,
     Select,
     Table,
     any_,
     bindparam,
+    case,
+    cast,
     func,
+    insert,
     select,
 )
 
@@ -61,6 +66,76 @@ def among(dialect: str, column: ColumnElement[Any], parameter: str) -> ColumnEle
     if dialect == "postgresql":
         return column == any_(bindparam(parameter, type_=ARRAY(column.type)))
     return column.in_(bindparam(parameter, expanding=True))
+
+
+def fetch(connection: Connection, query: Select[Any], values: Mapping[str, Any]) -> list[Any]:
+    """The rows of a query of the worker's, as sequences.
+
+    SQLite hands rows out one by one, and every time another thread may take the interpreter's lock
+    for as long as it likes. So there they come as one text of JSON.
+    """
+    if connection.dialect.name != "sqlite":
+        return list(connection.execute(query, values).all())
+    packed, binary = _packed(query)
+    rows: list[list[Any]] = json.loads(connection.execute(packed, values).scalar_one())
+    for position in binary:
+        for row in rows:
+            row[position] = None if row[position] is None else bytes.fromhex(row[position])
+    return rows
+
+
+def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that have the same columns; in SQLite by one statement, for the same reason."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(insert(table), rows)
+        return
+    packable: list[list[Any]] = []
+    others: list[Mapping[str, Any]] = []
+    for row in rows:
+        values = _as_json(row)
+        if values is None:
+            others.append(row)
+        else:
+            packable.append(values)
+    if packable:
+        packed = _unpacking_insert(table, tuple(rows[0]))
+        connection.execute(packed, {"rows": json.dumps(packable)})
+    if others:
+        connection.execute(insert(table), others)
+
+
+def _as_json(row: Mapping[str, Any]) -> list[Any] | None:
+    """The values of a row as JSON; ``None`` where bytes in it are no text."""
+    try:
+        found = [v.decode() if isinstance(v, bytes) else v for v in row.values()]
+    except UnicodeDecodeError:
+        return None
+    return None if any(isinstance(v, str) and "\0" in v for v in found) else found
+
+
+@functools.lru_cache(64)
+def _unpacking_insert(table: Table, columns: tuple[str, ...]) -> Any:
+    """An ``INSERT`` of all rows of an array of arrays, the parameter ``rows``."""
+    each = func.json_each(bindparam("rows")).table_valued("value").c.value
+    values = [func.json_extract(each, f"$[{n}]") for n in range(len(columns))]
+    typed = [
+        cast(value, table.c[name].type) if isinstance(table.c[name].type, LargeBinary) else value
+        for name, value in zip(columns, values, strict=True)
+    ]
+    return insert(table).from_select(columns, select(*typed))
+
+
+@functools.lru_cache(64)
+def _packed(query: Select[Any]) -> tuple[Select[Any], list[int]]:
+    """A query for all rows as one array of arrays, and which columns are bytes, in hexadecimal."""
+    inner = query.subquery()
+    binary = [n for n, c in enumerate(inner.c) if isinstance(c.type, LargeBinary)]
+    each = [_hexadecimal(c) if n in binary else c for n, c in enumerate(inner.c)]
+    return select(func.json_group_array(func.json_array(*each))).select_from(inner), binary
+
+
+def _hexadecimal(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return case((column.is_not(None), func.hex(column)))
 
 
 def as_list(dialect: str, values: Iterable[Any]) -> Any:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
     Connection,
+    Insert,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -23,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import Select
 
 from . import lines, statements
-from .dialects import as_committed, insert_or_skip
+from .dialects import among, as_committed, as_list, fetch, insert_or_skip
 from .records import IN_LINE, DeliveryStatus, Message, SubscriptionStatus, moment
 from .tables import Tables
 
@@ -119,25 +121,26 @@ def fan_out(
     if ordered:
         added = _added_lines(connection, tables, [row.id for row in rows])
         lines.straighten(connection, tables, added, now)
-    messages = tables.messages
-    done = messages.c.id.in_([row.id for row in rows])
-    connection.execute(update(messages).where(done).values(fanned_out=True))
+    dialect = connection.dialect.name
+    ids = as_list(dialect, [row.id for row in rows])
+    connection.execute(statements.fanned_out(tables, dialect), {"ids": ids})
     return len(rows)
 
 
-def _waiting(connection: Connection, tables: Tables, limit: int) -> Sequence[Any]:
-    c = tables.messages.c
-    waiting = (
-        select(c.id, c.name, c.created_at)
-        .where(c.fanned_out.is_(False))
-        .order_by(c.created_at, c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return connection.execute(waiting).all()
+class _Waiting(NamedTuple):
+    """A message that waits to be fanned out."""
+
+    id: str
+    name: str
+    created_at: int
 
 
-def _by_delay(rows: Sequence[Any], first_delay: Callable[[str], int]) -> dict[int, list[str]]:
+def _waiting(connection: Connection, tables: Tables, limit: int) -> list[_Waiting]:
+    found = fetch(connection, statements.waiting(tables), {"most": limit})
+    return [_Waiting(*row) for row in found]
+
+
+def _by_delay(rows: Sequence[_Waiting], first_delay: Callable[[str], int]) -> dict[int, list[str]]:
     chosen: dict[int, list[str]] = defaultdict(list)
     for row in rows:
         chosen[first_delay(row.name)].append(row.id)
@@ -209,30 +212,44 @@ def _insert_deliveries(
     now: int,
     delay: int,
 ) -> None:
+    dialect = connection.dialect.name
+    values = {"ids": as_list(dialect, message_ids), "now": now, "delay": delay}
+    if full:
+        values["full"] = as_list(dialect, full)
+    connection.execute(_delivering(tables, dialect, bool(full)), values)
+
+
+@statements.once_for_each
+def _delivering(tables: Tables, dialect: str, bounded: bool) -> Insert:
+    """Make deliveries of messages. Parameters: ``ids``, ``now``, ``delay`` and ``full``.
+
+    :param bounded: whether the subscriptions ``full`` get theirs as exhausted.
+    """
     m, s = tables.messages.c, tables.subscriptions.c
-    first = m.created_at + func.coalesce(s.first_delay, literal(delay, BigInteger))
+    now = bindparam("now", type_=BigInteger)
+    first = m.created_at + func.coalesce(s.first_delay, bindparam("delay", type_=BigInteger))
     values: dict[str, Any] = {
         "status": literal(str(DeliveryStatus.PENDING)),
         "attempts": literal(0),
         "attempts_before_replay": literal(0),
         "claims": literal(0),
         "due_at": case((s.ordered.is_(None), first), else_=literal(IN_LINE, BigInteger)),
-        "created_at": literal(now, BigInteger),
+        "created_at": now,
         "line": case((s.ordered.is_not(None), func.coalesce(m.key, ""))),
     }
-    if full:
-        over = s.id.in_(full)
+    if bounded:
+        over = among(dialect, s.id, "full")
         status = case((over, str(DeliveryStatus.EXHAUSTED)), else_=str(DeliveryStatus.PENDING))
         values["status"] = status
         values["reason"] = case((over, "overflow"))
-        values["settled_at"] = case((over, literal(now, BigInteger)))
+        values["settled_at"] = case((over, now))
     columns = ["message_id", "subscription_id", *values]
-    wanted = _wanted(tables, message_ids).add_columns(*values.values())
-    connection.execute(insert(tables.deliveries).from_select(columns, wanted))
+    wanted = _wanted(tables, dialect).add_columns(*values.values())
+    return insert(tables.deliveries).from_select(columns, wanted)
 
 
-def _wanted(tables: Tables, message_ids: Sequence[str]) -> Select[Any]:
-    """Pairs of message and subscription: the one place that says who gets what.
+def _wanted(tables: Tables, dialect: str) -> Select[Any]:
+    """Pairs of message and subscription: the one place that says who gets what. Parameter: ``ids``.
 
     A subscription gets a message when it wants the name, existed when the message was sent, belongs
     to the same tenant, has the message's key or none, is enabled and has not expired. A one-shot
@@ -255,7 +272,7 @@ def _wanted(tables: Tables, message_ids: Sequence[str]) -> Select[Any]:
         .join(tables.names, name.name == message.name)
         .join(tables.subscriptions, subscription.id == name.subscription_id)
         .where(
-            message.id.in_(message_ids),
+            among(dialect, message.id, "ids"),
             subscription.status == str(SubscriptionStatus.ENABLED),
             subscription.created_at <= message.created_at,
             or_(subscription.expires_at.is_(None), subscription.expires_at > message.created_at),

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, and_, case, func, select, update
 from ..rules.terms import terms_of
 from . import lines, statements
 from .database import Database
-from .dialects import as_list
+from .dialects import as_list, fetch
 from .records import IN_LINE, Claimed, DeliveryStatus, SubscriptionStatus
 from .tables import Tables
 
@@ -120,8 +120,7 @@ def _due(
     values: dict[str, Any] = {"now": now, "most": limit}
     if only is not None:
         values["ids"] = as_list(dialect, only)
-    due = statements.due(tables, dialect, lock, only is not None)
-    rows = connection.execute(due, values).all()
+    rows = fetch(connection, statements.due(tables, dialect, lock, only is not None), values)
     states = _states(connection, tables, {row[1] for row in rows}, now) if rows else {}
     found = []
     for delivery_id, subscription_id, claims, attempts, before in rows:
@@ -140,7 +139,7 @@ def _states(
     """Whether subscriptions are disabled, and whether they are paused."""
     dialect, found = connection.dialect.name, {}
     asked = statements.states(tables, dialect)
-    rows = connection.execute(asked, {"ids": as_list(dialect, ids)}).all()
+    rows = fetch(connection, asked, {"ids": as_list(dialect, ids)})
     for subscription_id, status, paused_until in rows:
         disabled = status != SubscriptionStatus.ENABLED
         found[subscription_id] = (disabled, paused_until > now and not disabled)
@@ -219,13 +218,11 @@ def _read(connection: Connection, tables: Tables, ids: Sequence[int], token: str
         return []
     dialect = connection.dialect.name
     values = {"ids": as_list(dialect, ids), "token": token}
-    rows = connection.execute(statements.leased(tables, dialect), values).all()
+    rows = fetch(connection, statements.leased(tables, dialect), values)
     wanted = {"ids": as_list(dialect, {row[3] for row in rows})}
     messages = {
         message_id: (name, bytes(body))
-        for message_id, name, body in connection.execute(
-            statements.bodies(tables, dialect), wanted
-        ).all()
+        for message_id, name, body in fetch(connection, statements.bodies(tables, dialect), wanted)
     }
     found = {row[0]: _claimed(row, token, messages) for row in rows}
     return [found[delivery_id] for delivery_id in ids if delivery_id in found]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, case, insert, select, update
+from sqlalchemy import Connection, case, select, update
 
 from . import lines, statements
-from .dialects import as_list
+from .dialects import as_list, fetch, insert_all
 from .records import DeliveryStatus, Settlement, SubscriptionStatus, microseconds
 from .subscriptions import cancel_waiting
 from .tables import Tables
@@ -43,8 +43,8 @@ def _still_held(
 ) -> list[Settlement]:
     dialect = connection.dialect.name
     ids = as_list(dialect, (s.claimed.delivery_id for s in settlements))
-    held = connection.execute(statements.held(tables, dialect), {"ids": ids})
-    tokens = {delivery_id: token for delivery_id, token in held.all()}
+    held = fetch(connection, statements.held(tables, dialect), {"ids": ids})
+    tokens = {delivery_id: token for delivery_id, token in held}
     return [s for s in settlements if tokens.get(s.claimed.delivery_id) == s.claimed.token]
 
 
@@ -111,7 +111,7 @@ def _write_attempts(connection: Connection, tables: Tables, live: Sequence[Settl
         if s.attempt is not None
     ]
     if rows:
-        connection.execute(insert(tables.attempts), rows)
+        insert_all(connection, tables.attempts, rows)
 
 
 def _storable(text: str) -> str:

@@ -16,10 +16,10 @@ from .tables import Tables
 
 _PENDING = str(DeliveryStatus.PENDING)
 
-_once_for_each = functools.lru_cache(64)
+once_for_each = functools.lru_cache(64)
 
 
-@_once_for_each
+@once_for_each
 def due(tables: Tables, dialect: str, lock: bool, some: bool) -> Select[Any]:
     """The oldest due deliveries. Parameters: ``now``, ``most``, and with ``some`` ``ids``.
 
@@ -36,28 +36,48 @@ def due(tables: Tables, dialect: str, lock: bool, some: bool) -> Select[Any]:
     return found.with_for_update(skip_locked=True) if lock else found
 
 
-@_once_for_each
+@once_for_each
 def any_waiting(tables: Tables) -> Select[Any]:
     """A message that waits to be fanned out."""
     m = tables.messages.c
     return select(m.id).where(m.fanned_out.is_(False)).limit(1)
 
 
-@_once_for_each
+@once_for_each
+def waiting(tables: Tables) -> Select[Any]:
+    """The oldest messages that wait to be fanned out; they stay locked. Parameter: ``most``."""
+    m = tables.messages.c
+    return (
+        select(m.id, m.name, m.created_at)
+        .where(m.fanned_out.is_(False))
+        .order_by(m.created_at, m.id)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True)
+    )
+
+
+@once_for_each
+def fanned_out(tables: Tables, dialect: str) -> Update:
+    """Note that messages were fanned out. Parameter: ``ids``."""
+    m = tables.messages
+    return update(m).where(among(dialect, m.c.id, "ids")).values(fanned_out=True)
+
+
+@once_for_each
 def next_due(tables: Tables) -> Select[Any]:
     """When the next delivery comes due. Parameter: ``now``."""
     d = tables.deliveries.c
     return select(func.min(d.due_at)).where(d.status == _PENDING, d.due_at > bindparam("now"))
 
 
-@_once_for_each
+@once_for_each
 def states(tables: Tables, dialect: str) -> Select[Any]:
     """Whether subscriptions are enabled and paused. Parameter: ``ids``."""
     s = tables.subscriptions.c
     return select(s.id, s.status, s.paused_until).where(among(dialect, s.id, "ids"))
 
 
-@_once_for_each
+@once_for_each
 def open_subscriptions(tables: Tables) -> Select[Any]:
     """Subscriptions that have due deliveries and no pause. Parameter: ``now``."""
     d, s = tables.deliveries.c, tables.subscriptions.c
@@ -71,7 +91,7 @@ def open_subscriptions(tables: Tables) -> Select[Any]:
     return select(s.id).where(s.paused_until <= now, oldest <= now).order_by(oldest)
 
 
-@_once_for_each
+@once_for_each
 def lease(tables: Tables, dialect: str) -> Update:
     """Lease what is still due. Parameters: ``ids``, ``now``, ``to_token`` and ``until``."""
     d = tables.deliveries.c
@@ -83,7 +103,7 @@ def lease(tables: Tables, dialect: str) -> Update:
     )
 
 
-@_once_for_each
+@once_for_each
 def set_aside(tables: Tables, dialect: str) -> Update:
     """Settle without an attempt what is still due. Parameters as there, and two ``to_…``."""
     return still_due(tables, dialect).values(
@@ -102,7 +122,7 @@ def still_due(tables: Tables, dialect: str) -> Update:
     return update(tables.deliveries).where(among(dialect, d.id, "ids"), pending, is_due)
 
 
-@_once_for_each
+@once_for_each
 def leased(tables: Tables, dialect: str) -> Select[Any]:
     """What was leased, with its subscription. Parameters: ``ids`` and ``token``."""
     d, s = tables.deliveries.c, tables.subscriptions.c
@@ -117,21 +137,21 @@ def leased(tables: Tables, dialect: str) -> Select[Any]:
     )  # fmt: skip
 
 
-@_once_for_each
+@once_for_each
 def bodies(tables: Tables, dialect: str) -> Select[Any]:
     """Names and bodies of messages. Parameter: ``ids``."""
     m = tables.messages.c
     return select(m.id, m.name, m.body).where(among(dialect, m.id, "ids"))
 
 
-@_once_for_each
+@once_for_each
 def held(tables: Tables, dialect: str) -> Select[Any]:
     """Who holds deliveries; they stay locked. Parameter: ``ids``."""
     d = tables.deliveries.c
     return select(d.id, d.token).where(among(dialect, d.id, "ids")).with_for_update()
 
 
-@_once_for_each
+@once_for_each
 def settled(tables: Tables, dialect: str) -> Update:
     """Settle deliveries. Parameters: ``ids``, ``now``, ``not_made`` and two ``to_…``."""
     d = tables.deliveries.c
@@ -150,7 +170,7 @@ def settled(tables: Tables, dialect: str) -> Update:
     )
 
 
-@_once_for_each
+@once_for_each
 def retried(tables: Tables) -> Update:
     """Make one delivery due again. Parameters: ``of_id``, ``not_made`` and two ``to_…``."""
     d = tables.deliveries.c
@@ -167,14 +187,14 @@ def retried(tables: Tables) -> Update:
     )
 
 
-@_once_for_each
+@once_for_each
 def confirmed(tables: Tables, dialect: str) -> Update:
     """Note that owners passed the ownership check. Parameters: ``ids`` and ``now``."""
     s = tables.subscriptions
     return update(s).where(among(dialect, s.c.id, "ids")).values(confirmed_at=bindparam("now"))
 
 
-@_once_for_each
+@once_for_each
 def recovered(tables: Tables, dialect: str) -> Update:
     """End the failing of subscriptions. Parameter: ``ids``."""
     s = tables.subscriptions
