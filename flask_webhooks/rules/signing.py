@@ -7,12 +7,14 @@ publishes the public one (``whpk_…``), so that a receiver who never got a secr
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import json
 import re
 import time
 from base64 import b64decode, b64encode, urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from secrets import token_bytes
@@ -204,7 +206,15 @@ def _content(message_id: str, timestamp: int, body: bytes) -> bytes:
 
 
 def _v1(key: bytes, content: bytes) -> str:
-    return "v1," + b64encode(hmac.digest(key, content, "sha256")).decode()
+    # hmac.digest would give up the interpreter's lock each time, to win it back from busy threads.
+    keyed = _keyed(key).copy()
+    keyed.update(content)
+    return "v1," + b2a_base64(keyed.digest(), newline=False).decode()
+
+
+@functools.lru_cache(1024)
+def _keyed(key: bytes) -> hmac.HMAC:
+    return hmac.new(key, digestmod="sha256")
 
 
 def _decode(text: str, prefix: str) -> bytes:
