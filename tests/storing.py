@@ -65,9 +65,10 @@ def claim(
     limit: int = 100,
     cap: int = 100,
     rooms: Mapping[str, int] | None = None,
+    look_around: bool = False,
 ) -> list[Claimed]:
     """Claim what is due, as many as ``cap`` of each subscription."""
-    return claim_and_quarantine(database, now, token, limit, cap, rooms)[0]
+    return claim_and_quarantine(database, now, token, limit, cap, rooms, look_around)[0]
 
 
 def claim_and_quarantine(
@@ -77,6 +78,7 @@ def claim_and_quarantine(
     limit: int = 100,
     cap: int = 100,
     rooms: Mapping[str, int] | None = None,
+    look_around: bool = False,
 ) -> tuple[list[Claimed], list[int]]:
     """Claim, and say what was set aside."""
     return queue.claim(
@@ -86,6 +88,7 @@ def claim_and_quarantine(
         lease=LEASE,
         limit=limit,
         room=lambda subscription_id: (rooms or {}).get(subscription_id, cap),
+        look_around=look_around,
     )
 
 

@@ -8,10 +8,10 @@ from flask_webhooks.deliver.buffer import Buffer
 from flask_webhooks.store.records import Claimed
 
 
-def claimed(delivery_id: int, subscription_id: str = "sub_1") -> Claimed:
+def claimed(delivery_id: int, subscription_id: str = "sub_1", tenant: str | None = None) -> Claimed:
     return Claimed(
         delivery_id=delivery_id, token="token", number=1, position=1, message_id="msg_1",
-        name="newBooking", body=b"{}", subscription_id=subscription_id, tenant=None,
+        name="newBooking", body=b"{}", subscription_id=subscription_id, tenant=tenant,
         url="https://a.example/", sealed_secret=None, callback=None, until=100,
         failing_since=None,
     )  # fmt: skip
@@ -40,6 +40,14 @@ def test_subscriptions_take_turns() -> None:
     assert [taken(buffer) for _ in range(5)] == [
         (0, "sub_1"), (0, "sub_2"), (1, "sub_1"), (1, "sub_2"), (2, "sub_1"),
     ]  # fmt: skip
+
+
+def test_tenants_take_turns() -> None:
+    """One with many subscriptions does not go before one that has a single one."""
+    buffer = Buffer(cap=10, threads=10)
+    buffer.add([claimed(n, f"sub_{n}", "big") for n in range(3)])
+    buffer.add([claimed(8, "sub_8", "small"), claimed(9, "sub_8", "small")])
+    assert [taken(buffer)[0] for _ in range(5)] == [0, 8, 1, 9, 2]
 
 
 def test_a_full_subscription_waits_until_one_of_its_own_is_over() -> None:

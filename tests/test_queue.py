@@ -434,3 +434,30 @@ def test_looking_ahead(database: Database) -> None:
     assert look(60) == (False, None)
     assert len(claim(database, now=60)) == 1
     assert look(61) == (False, 160)
+
+
+def test_a_tenant_behind_anothers_backlog_has_its_turn(database: Database) -> None:
+    """Looking around finds the late message of one tenant behind the early ones of another."""
+    for n in range(4):
+        subscribe(database, f"sub_{n}", tenant="big")
+    subscribe(database, "sub_9", tenant="small")
+    for n in range(40):
+        send(database, f"msg_{n:03}", now=10 + n, tenant="big")
+    send(database, "msg_late", now=60, tenant="small")
+    fan_out(database, now=0)
+    ordinary = claim(database, now=100, limit=8, token="ordinary")
+    assert {one.tenant for one in ordinary} == {"big"}
+    around = claim(database, now=100, limit=8, token="around", look_around=True)
+    assert [one.tenant for one in around] == ["big", "small", *["big"] * 6]
+
+
+def test_tenants_share_what_may_be_leased(database: Database) -> None:
+    """Of four, each of two tenants gets two, whoever was first."""
+    subscribe(database, "sub_1", tenant="a")
+    subscribe(database, "sub_2", tenant="b")
+    for n in range(5):
+        send(database, f"msg_a{n}", now=10 + n, tenant="a")
+    for n in range(5):
+        send(database, f"msg_b{n}", now=20 + n, tenant="b")
+    fan_out(database, now=0)
+    assert Counter(one.tenant for one in claim(database, now=100, limit=4)) == {"a": 2, "b": 2}

@@ -1303,7 +1303,6 @@ def written(url: str, *headers: tuple[str, str]) -> tuple[str, int, bytes] | Non
         mock.patch.object(socket.socket, "connect", connect),
         mock.patch.object(socket.socket, "send", wrote),
         mock.patch.object(socket.socket, "recv", lambda self, size: b""),
-        mock.patch("urllib3.util.wait.wait_for_socket", return_value=True),
     ):
         outgoing = Outgoing(method="POST", url=url, headers=headers, body=b"{}", timeout=5)
         sender.send(outgoing)

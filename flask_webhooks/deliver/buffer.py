@@ -10,7 +10,7 @@ from ..store.records import Claimed
 
 
 class Buffer:
-    """Hands out deliveries, one subscription after the other.
+    """Hands out deliveries: the tenants in turn, and of each one subscription after the other.
 
     A subscription is *doubtful* when its last attempt got no answer: it gets one attempt at a time,
     and all doubtful ones together never have more than half of the threads.
@@ -25,8 +25,9 @@ class Buffer:
         self._changed = threading.Condition(threading.Lock())
         self._waiting: dict[str, deque[Claimed]] = {}
         self._under_way: Counter[str] = Counter()
-        #: Subscriptions that may begin another delivery, in turn, each once.
-        self._in_turn: deque[str] = deque()
+        #: For each tenant, in turn, the subscriptions that may begin another delivery, each once.
+        self._in_turn: dict[str | None, deque[str]] = {}
+        self._tenant_of: dict[str, str | None] = {}
         self._lined_up: set[str] = set()
         self._doubtful: set[str] = set()
         self._dismissed = 0
@@ -67,6 +68,7 @@ class Buffer:
         """Take in what was leased."""
         with self._changed:
             for one in claimed:
+                self._tenant_of[one.subscription_id] = one.tenant
                 self._waiting.setdefault(one.subscription_id, deque()).append(one)
                 self._line_up(one.subscription_id)
             self.waiting += len(claimed)
@@ -96,6 +98,7 @@ class Buffer:
             else:
                 self._doubtful.add(subscription_id)
             self._line_up(subscription_id)
+            self._forget_if_gone(subscription_id)
             if self._in_turn:
                 self._changed.notify()
 
@@ -110,6 +113,7 @@ class Buffer:
         with self._changed:
             unbegun = [one for line in self._waiting.values() for one in line]
             self._waiting.clear()
+            self._tenant_of = {s: self._tenant_of[s] for s in self._under_way}
             self._in_turn.clear()
             self._lined_up.clear()
             self.waiting = 0
@@ -127,14 +131,30 @@ class Buffer:
     def _line_up(self, subscription_id: str) -> None:
         waits = subscription_id in self._waiting and subscription_id not in self._lined_up
         if waits and self._may_begin(subscription_id):
-            self._in_turn.append(subscription_id)
+            tenant = self._tenant_of[subscription_id]
+            self._in_turn.setdefault(tenant, deque()).append(subscription_id)
             self._lined_up.add(subscription_id)
+
+    def _forget_if_gone(self, subscription_id: str) -> None:
+        if subscription_id not in self._waiting and subscription_id not in self._under_way:
+            self._tenant_of.pop(subscription_id, None)
 
     def _next(self) -> str | None:
         for _ in range(len(self._in_turn)):
-            subscription_id = self._in_turn.popleft()
+            tenant = next(iter(self._in_turn))
+            line = self._in_turn.pop(tenant)
+            found = self._next_of(line)
+            if line:  # whoever had a turn goes to the end
+                self._in_turn[tenant] = line
+            if found is not None:
+                return found
+        return None
+
+    def _next_of(self, line: deque[str]) -> str | None:
+        for _ in range(len(line)):
+            subscription_id = line.popleft()
             if subscription_id in self._doubtful and not self._has_share_left():
-                self._in_turn.append(subscription_id)
+                line.append(subscription_id)
                 continue
             self._lined_up.remove(subscription_id)
             if self._may_begin(subscription_id):  # it may have become doubtful meanwhile

@@ -59,6 +59,8 @@ _MOST_HELD = 1024
 _SETTLE_BATCH = 256
 #: Seconds that an outcome waits for company before it is written.
 _SETTLE_EVERY = 0.05
+#: Seconds between two looks for a tenant behind another's backlog.
+_LOOK_AROUND_EVERY = 0.25
 _FEWEST_THREADS = 2
 #: Shares of one processor: below the first more threads help, above the second fewer do.
 _SPARE, _BUSY = 0.5, 0.75
@@ -149,6 +151,7 @@ class Worker:
         self._returned: deque[Claimed] = deque()
         #: What ended since the last claim, by subscription: as much as that may be leased ahead.
         self._ended: Counter[str] = Counter()
+        self._look_around_at = 0.0
         self._width = min(_FEWEST_THREADS, threads)
         self._measured = (time.monotonic(), time.process_time())
         self._senders = 0
@@ -339,6 +342,7 @@ class Worker:
             lease=self._lease,
             limit=limit,
             room=self._room,
+            look_around=self._is_time_to_look_around(),
         )
         if poisoned:
             logger.error("Set aside, as each was begun and never ended: deliveries %s.", poisoned)
@@ -350,6 +354,14 @@ class Worker:
             self._buffer.add(claimed)
             self._employ(min(self._width, self._buffer.held))
         return len(claimed) + len(poisoned)
+
+    def _is_time_to_look_around(self) -> bool:
+        """Now and then: it costs a look at every subscription that has something due."""
+        now = time.monotonic()
+        if now < self._look_around_at:
+            return False
+        self._look_around_at = now + _LOOK_AROUND_EVERY
+        return True
 
     def _note_rates(self, claimed: Sequence[Claimed]) -> None:
         for one in claimed:

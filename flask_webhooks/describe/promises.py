@@ -70,9 +70,9 @@ class Promises:
             "silence. "
             f"{retries_in_words(self.schedule)} `{GONE}` ends it at once and disables the "
             f"subscription. {_listed(sorted(SLOW_DOWN))}, and silence that lasts, hold back the "
-            f"whole subscription for up to {readable(PAUSE_CAP)}, or for as long as `Retry-After` asks. "
-            f"`Retry-After` is obeyed with any failure, up to {readable(RETRY_AFTER_CAP)} each "
-            "time. A subscription to which every attempt has failed for "
+            f"whole subscription for up to {readable(PAUSE_CAP)}, or for as long as `Retry-After` "
+            "asks. `Retry-After` is obeyed with any failure, up to "
+            f"{readable(RETRY_AFTER_CAP)} each time. A subscription to which every attempt has failed for "
             f"{readable(self.disable_after)} is disabled."
         )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, case, func, select, update
@@ -51,24 +50,26 @@ def claim(
     lease: int,
     limit: int,
     room: Callable[[str], int],
+    look_around: bool = False,
 ) -> tuple[list[Claimed], list[int]]:
     """Lease up to ``limit`` due deliveries.
 
     :param token: new for every claim; what is written later must carry it.
     :param lease: microseconds; longer than an attempt can take.
     :param room: from the id of a subscription to how many of its deliveries may be leased.
+    :param look_around: look behind the oldest deliveries as well, where another tenant may wait.
     :returns: what was leased, and the ids of the deliveries that were set aside as poisonous.
     """
     tables = database.tables
     # Whoever looks with locks in hand keeps others waiting meanwhile, and an idle look is no write.
-    found = database.read(lambda c: _chosen(c, tables, now, limit, room))
+    found = database.read(lambda c: _chosen(c, tables, now, limit, room, look_around))
     if not found:
         return [], []
 
     def work(connection: Connection) -> tuple[list[int], list[int]]:
         chosen = found
         if database.locks_rows:  # pass over what another worker is just claiming
-            chosen = _chosen(connection, tables, now, limit, room, lock=True)
+            chosen = _chosen(connection, tables, now, limit, room, look_around, lock=True)
         return _lease(connection, tables, chosen, token, now, now + lease)
 
     leased, poisoned = database.write(work)
@@ -82,6 +83,8 @@ class _Candidate(NamedTuple):
     first_try: bool
     #: Whether its subscription is disabled, so that it is to be cancelled.
     disabled: bool
+    paused: bool
+    tenant: str | None
 
 
 def _chosen(
@@ -90,20 +93,21 @@ def _chosen(
     now: int,
     limit: int,
     room: Callable[[str], int],
+    look_around: bool,
     lock: bool = False,
 ) -> list[_Candidate]:
     """What to lease: the oldest first, but where a few subscriptions block the front, past them."""
     wanted = limit + min(3 * limit, _LOOK_AHEAD)
     rows = _due(connection, tables, now, wanted, lock)
     chosen = _pick(rows, limit, room)
-    if len(chosen) >= limit or len(rows) < wanted:
+    if len(rows) < wanted or len(chosen) >= limit and not look_around:
         return chosen
     others = _open_subscriptions(connection, tables, now, limit, room)
     if not others:
         return chosen
-    known = {candidate.delivery_id for candidate, _ in rows}
+    known = {candidate.delivery_id for candidate in rows}
     more = _due(connection, tables, now, wanted, lock, others)
-    rows += [row for row in more if row[0].delivery_id not in known]
+    rows += [one for one in more if one.delivery_id not in known]
     return _pick(rows, limit, room)
 
 
@@ -114,8 +118,8 @@ def _due(
     limit: int,
     lock: bool,
     only: Sequence[str] | None = None,
-) -> list[tuple[_Candidate, bool]]:
-    """The oldest due deliveries, each with whether its subscription is paused."""
+) -> list[_Candidate]:
+    """The oldest due deliveries."""
     dialect = connection.dialect.name
     values: dict[str, Any] = {"now": now, "most": limit}
     if only is not None:
@@ -126,52 +130,64 @@ def _due(
     for delivery_id, subscription_id, claims, attempts, before in rows:
         state = states.get(subscription_id)
         if state is not None:  # not deleted between the two looks
-            disabled, paused = state
             first = attempts == before
-            one = _Candidate(delivery_id, subscription_id, claims, first, disabled)
-            found.append((one, paused))
+            found.append(_Candidate(delivery_id, subscription_id, claims, first, *state))
     return found
 
 
 def _states(
     connection: Connection, tables: Tables, ids: set[str], now: int
-) -> dict[str, tuple[bool, bool]]:
-    """Whether subscriptions are disabled, and whether they are paused."""
+) -> dict[str, tuple[bool, bool, str | None]]:
+    """Whether subscriptions are disabled, whether they are paused, and whose they are."""
     dialect, found = connection.dialect.name, {}
     asked = statements.states(tables, dialect)
     rows = fetch(connection, asked, {"ids": as_list(dialect, ids)})
-    for subscription_id, status, paused_until in rows:
+    for subscription_id, status, paused_until, tenant in rows:
         disabled = status != SubscriptionStatus.ENABLED
-        found[subscription_id] = (disabled, paused_until > now and not disabled)
+        found[subscription_id] = (disabled, paused_until > now and not disabled, tenant)
     return found
 
 
-def _pick(
-    rows: Sequence[tuple[_Candidate, bool]], limit: int, room: Callable[[str], int]
-) -> list[_Candidate]:
-    """As many as may be leased, first tries first."""
+def _pick(rows: Sequence[_Candidate], limit: int, room: Callable[[str], int]) -> list[_Candidate]:
+    """As many as may be leased: first tries first, and the tenants in turn."""
     picked: list[_Candidate] = []
     held: Counter[str] = Counter()
-    for one, paused in sorted(rows, key=lambda row: not row[0].first_try):
+    for one in _in_turn(rows):
         if len(picked) >= limit:
             break
-        if one.disabled or not paused and held[one.subscription_id] < room(one.subscription_id):
+        if one.disabled or not one.paused and held[one.subscription_id] < room(one.subscription_id):
             held[one.subscription_id] += 1
             picked.append(one)
     return picked
 
 
+def _in_turn(rows: Sequence[_Candidate]) -> list[_Candidate]:
+    ranks: Counter[tuple[str | None, bool]] = Counter()
+    ranked = []
+    for one in rows:
+        turn = one.tenant, one.first_try
+        ranked.append(((not one.first_try, ranks[turn]), one))
+        ranks[turn] += 1
+    ranked.sort(key=lambda pair: pair[0])
+    return [one for _, one in ranked]
+
+
 def _open_subscriptions(
     connection: Connection, tables: Tables, now: int, limit: int, room: Callable[[str], int]
 ) -> list[str]:
-    """Subscriptions that have room and due deliveries, those that wait longest first.
+    """Subscriptions that have room and due deliveries: the tenants in turn, the oldest first.
 
     One look at an index for each subscription: the cost doesn't grow with what the blocked ones
     have piled up.
     """
-    waiting = statements.open_subscriptions(tables)
-    with connection.execute(waiting, {"now": now}) as found:
-        return list(islice((one for one in found.scalars() if room(one) > 0), limit))
+    turns: Counter[str | None] = Counter()
+    found = []
+    for one, tenant in fetch(connection, statements.open_subscriptions(tables), {"now": now}):
+        if room(one) > 0:
+            found.append((turns[tenant], one))
+            turns[tenant] += 1
+    found.sort(key=lambda pair: pair[0])
+    return [one for _, one in found[:limit]]
 
 
 def _lease(

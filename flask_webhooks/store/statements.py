@@ -72,9 +72,9 @@ def next_due(tables: Tables) -> Select[Any]:
 
 @once_for_each
 def states(tables: Tables, dialect: str) -> Select[Any]:
-    """Whether subscriptions are enabled and paused. Parameter: ``ids``."""
+    """Whether subscriptions are enabled and paused, and whose. Parameter: ``ids``."""
     s = tables.subscriptions.c
-    return select(s.id, s.status, s.paused_until).where(among(dialect, s.id, "ids"))
+    return select(s.id, s.status, s.paused_until, s.tenant).where(among(dialect, s.id, "ids"))
 
 
 @once_for_each
@@ -88,7 +88,7 @@ def open_subscriptions(tables: Tables) -> Select[Any]:
         .scalar_subquery()
     )
     now: ColumnElement[int] = bindparam("now", type_=BigInteger)
-    return select(s.id).where(s.paused_until <= now, oldest <= now).order_by(oldest)
+    return select(s.id, s.tenant).where(s.paused_until <= now, oldest <= now).order_by(oldest)
 
 
 @once_for_each
