@@ -72,8 +72,8 @@ class Promises:
             f"subscription. {_listed(sorted(SLOW_DOWN))}, and silence that lasts, hold back the "
             f"whole subscription for up to {readable(PAUSE_CAP)}, or for as long as `Retry-After` "
             "asks. `Retry-After` is obeyed with any failure, up to "
-            f"{readable(RETRY_AFTER_CAP)} each time. A subscription to which every attempt has failed for "
-            f"{readable(self.disable_after)} is disabled."
+            f"{readable(RETRY_AFTER_CAP)} each time. A subscription to which every attempt has "
+            f"failed for {readable(self.disable_after)} is disabled."
         )
 
     def as_object(self, public_keys: Sequence[str]) -> dict[str, Any]:

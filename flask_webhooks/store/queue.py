@@ -106,7 +106,9 @@ def _chosen(
     if not others:
         return chosen
     known = {candidate.delivery_id for candidate in rows}
-    more = _due(connection, tables, now, wanted, lock, others)
+    seen = {candidate.subscription_id for candidate in rows}
+    unseen = [one for one in others if one not in seen]
+    more = _due(connection, tables, now, wanted, lock, unseen or others)
     rows += [one for one in more if one.delivery_id not in known]
     return _pick(rows, limit, room)
 
