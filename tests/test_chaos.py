@@ -1,4 +1,4 @@
-"""The chaos of ``benchmarks/chaos.py`` in its short form, each point and fault hit once or twice."""
+"""The chaos of ``benchmarks/chaos.py`` in its short form: each point and fault is hit once."""
 
 from __future__ import annotations
 
