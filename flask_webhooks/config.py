@@ -51,9 +51,12 @@ class Settings:
     #: folder. Not to be set when the extension was given a session.
     database_uri: str | None = None
     #: ``"thread"``: the app delivers by itself, from a thread that starts on first need;
-    #: ``"external"``: ``flask webhooks worker`` does. Default: ``"thread"``, but under ``TESTING``
-    #: only when it was asked for.
-    worker: Literal["thread", "external"] = "thread"
+    #: ``"external"``: ``flask webhooks worker`` does; ``"celery"``: Celery workers do. Default:
+    #: ``"thread"``, but under ``TESTING`` only when it was asked for.
+    worker: Literal["thread", "external", "celery"] = "thread"
+    #: The Celery app that delivers, with ``WEBHOOKS_WORKER = "celery"``. Default: the one at
+    #: ``app.extensions["celery"]``.
+    celery: Any = None
     #: How many deliveries one worker process makes at the same time.
     worker_threads: int = 16
     #: How many of them may go to one subscription at the same time.
@@ -265,6 +268,10 @@ def _keys(value: Any) -> tuple[str, ...]:
     return tuple(keys)
 
 
+def _anything(value: Any) -> Any:
+    return value
+
+
 def _one_of(*choices: str | None) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if value not in choices:
@@ -287,7 +294,8 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "keys_url": _path,
     "docs_ui": _one_of("swagger", "redoc", "scalar", "elements", None),
     "database_uri": _optional_text,
-    "worker": _one_of("thread", "external"),
+    "worker": _one_of("thread", "external", "celery"),
+    "celery": _anything,
     "worker_threads": _count,
     "subscription_concurrency": _count,
     "timeout": _positive,

@@ -599,6 +599,33 @@ class Webhooks:
         """Deliver, in this process and before returning, all that is due now."""
         self._state.worker.run_until_idle()
 
+    def publish_by(self, publish: Callable[[list[int]], None]) -> Callable[[list[int]], None]:
+        """Name the function that gives the current app's deliveries to an engine of yours.
+
+        It gets the ids of a few due deliveries, and has a worker of the engine call
+        :meth:`deliver` with them. It is called on a thread of its own, may block, and may raise:
+        then the deliveries are due again. For Celery set ``WEBHOOKS_WORKER`` instead.
+        """
+        self._state.publish_by(publish)
+        return publish
+
+    def deliver(self, deliveries: Sequence[int]) -> None:
+        """Make the deliveries that an engine was given, in this call, one after the other.
+
+        What another has made or holds is left alone, so a task may run twice.
+        """
+        self._state.deliver(deliveries)
+
+    def dispatch(self) -> int:
+        """Give what is due to the engine, here and now; how many deliveries.
+
+        With an engine of your own call it every few seconds, somewhere: it finds retries, and what
+        the engine lost.
+
+        :raises ConfigurationError: there is no engine.
+        """
+        return self._state.dispatcher.dispatch()
+
     def document(self) -> dict[str, Any]:
         """A fresh OpenAPI document of the current app.
 

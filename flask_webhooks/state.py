@@ -26,6 +26,7 @@ from .telling import tell, tell_of_message
 
 if TYPE_CHECKING:
     # These rooms bring apispec, marshmallow, requests and TLS: they are entered on first need.
+    from .deliver.dispatcher import Dispatcher, Publish
     from .deliver.ownership import Ownership
     from .deliver.worker import Policy, Worker
     from .describe.contracts import Contract
@@ -78,6 +79,11 @@ class State:
         self._worker: Worker | None = None
         self._worker_pid = 0
         self._thread: threading.Thread | None = None
+        self._publish: Publish | None = None
+        self._dispatcher: Dispatcher | None = None
+        self._dispatcher_pid = 0
+        if settings.worker == "celery":
+            self._publish = self._celery_engine()
 
     def _database_uri(self) -> str:
         default = f"sqlite:///{Path(self.app.instance_path) / _DATABASE_FILE}"
@@ -291,11 +297,59 @@ class State:
     def wake(self) -> None:
         """Say that there may be something to deliver. Commit hooks call it, so it never raises."""
         try:
-            if self.settings.worker == "thread":
+            if self._publish is not None:
+                self.dispatcher.wake()
+            elif self.settings.worker == "thread":
                 self.start_worker()
                 self.worker.wake()
         except Exception:
             logger.exception("The worker could not be started; what is stored stays stored.")
+
+    def publish_by(self, publish: Publish) -> None:
+        """Let an engine's workers deliver: it is given the ids of what is due."""
+        self._publish = publish
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What gives the engine its ids, in this process; another after a fork.
+
+        :raises ConfigurationError: there is no engine.
+        """
+        from .deliver.dispatcher import Dispatcher
+
+        if self._publish is None:
+            raise ConfigurationError(
+                "No engine delivers for this app: set WEBHOOKS_WORKER to 'celery', or name the "
+                "function that publishes by webhooks.publish_by(…)."
+            )
+        with self._lock:
+            if self._dispatcher is None or self._dispatcher_pid != os.getpid():
+                self._dispatcher = Dispatcher(self.worker, self._publish, lambda: self.clock())
+                self._dispatcher_pid = os.getpid()
+            return self._dispatcher
+
+    def _celery_engine(self) -> Publish:
+        try:
+            from .deliver.engines.celery import celery_engine
+        except ImportError as error:
+            raise ConfigurationError(
+                "WEBHOOKS_WORKER is 'celery', but Celery is not installed: "
+                "pip install 'Flask-Webhooks[celery]'."
+            ) from error
+        from .deliver.worker import lease_for
+
+        return celery_engine(
+            self.settings.celery or self.app.extensions.get("celery"),
+            name=self.app.name,
+            deliver=self.deliver,
+            wake=self.wake,
+            lease=lease_for(self.settings.timeout),
+        )
+
+    def deliver(self, delivery_ids: Sequence[int]) -> None:
+        """Make the deliveries that an engine was given."""
+        with self.app.app_context():
+            self.worker.deliver(delivery_ids)
 
     def start_worker(self) -> None:
         """Start the worker thread of this process, once."""

@@ -62,7 +62,7 @@ def test_other_keys_are_nobodys_business() -> None:
         ("ALLOWED_NETWORKS", "10.0.0.0/8"),
         ("SECRET_KEYS", ["short"]),
         ("SECRET_KEYS", []),
-        ("WORKER", "celery"),
+        ("WORKER", "sellery"),
         ("DOCS_UI", "swaggr"),
         ("OPENAPI_URL", "openapi.json"),
         ("GUIDE_URL", "guide"),

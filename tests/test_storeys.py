@@ -38,6 +38,7 @@ DOORS = {
     "ssl": ("deliver.connections", "deliver.exchange"),
     "sqlalchemy": ("store",),
     "cryptography": ("rules.signing", "rules.sealing"),
+    "celery": ("deliver.engines.celery",),
     "blinker": ("declarations", "signals", "adoption", "extension"),
     "flask": ("extension", "cli", "manage", "watching", "adoption"),
 }

@@ -205,21 +205,70 @@ class Worker:
             with self._stepping:
                 self._employ(0)
 
+    def deliver(self, delivery_ids: Sequence[int]) -> None:
+        """Deliver those that an engine was given, in this call and one after the other.
+
+        What can't be attempted while the lease lasts is due again at once.
+        """
+        claimed, poisoned = queue.claim_these(
+            self._database,
+            delivery_ids,
+            token=token_hex(16),
+            now=self._now(),
+            lease=self._lease,
+        )
+        self._tell_poisoned(poisoned)
+        self._policies.clear()
+        for one in claimed:
+            self._process(one)
+        while self._done or self._returned:
+            self._write_and_tell()
+
+    def sweep(self, *, until: float, limit: int) -> list[int]:
+        """Fan out what was sent, and take what is due out of the queue for an engine.
+
+        :param until: unix time at which it comes due again, when no task has claimed it.
+        :returns: ids for :meth:`deliver`, ``limit`` of them at most.
+        """
+        tables = self._database.tables
+        self._purger.purge_if_due()
+        self._policies.clear()
+        while self._database.read(lambda c: outbox.any_waiting(c, tables)) and self._fan_out():
+            pass
+        return queue.enqueue(
+            self._database,
+            now=self._now(),
+            until=microseconds(until),
+            limit=limit,
+            cap=self._per_subscription,
+        )
+
+    def release(self, delivery_ids: Sequence[int]) -> None:
+        """Put back what :meth:`sweep` took, and no engine could be given."""
+        queue.release(self._database, delivery_ids, now=self._now())
+
     def step(self) -> bool:
         """Write what has ended, fan out, claim and hand out; whether there was anything to do."""
         with self._stepping:
-            self._write_returned()
-            ended, disabled = self._write_ended()
+            ended, disabled = self._write()
             busy = bool(ended)
             if not self._stopping.is_set():
                 self._adapt()
                 busy |= self._take_on()
+        self._tell_all(ended, disabled)
+        return busy
+
+    def _write_and_tell(self) -> None:
+        with self._stepping:
+            ended, disabled = self._write()
+        self._tell_all(ended, disabled)
+
+    def _tell_all(self, ended: Sequence[Settlement], disabled: dict[str, str]) -> None:
         for one in ended:
             try:
                 self._tell(one, disabled.pop(one.claimed.subscription_id, None))
             except Exception:
                 logger.exception("Nobody was told of delivery %s.", one.claimed.delivery_id)
-        return busy
 
     def _step_if_possible(self) -> bool:
         try:
@@ -265,6 +314,10 @@ class Worker:
         return microseconds(self._clock())
 
     # Write back
+
+    def _write(self) -> tuple[list[Settlement], dict[str, str]]:
+        self._write_returned()
+        return self._write_ended()
 
     def _write_ended(self) -> tuple[list[Settlement], dict[str, str]]:
         """Write the outcomes; those that were written, and why subscriptions were disabled."""
@@ -344,8 +397,7 @@ class Worker:
             room=self._room,
             look_around=self._is_time_to_look_around(),
         )
-        if poisoned:
-            logger.error("Set aside, as each was begun and never ended: deliveries %s.", poisoned)
+        self._tell_poisoned(poisoned)
         self._ended.clear()
         if claimed:
             self._policies.clear()
@@ -354,6 +406,11 @@ class Worker:
             self._buffer.add(claimed)
             self._employ(min(self._width, self._buffer.held))
         return len(claimed) + len(poisoned)
+
+    def _tell_poisoned(self, delivery_ids: Sequence[int]) -> None:
+        if delivery_ids:
+            wrong = "Set aside, as each was begun and never ended: deliveries %s."
+            logger.error(wrong, list(delivery_ids))
 
     def _is_time_to_look_around(self) -> bool:
         """Now and then: it costs a look at every subscription that has something due."""

@@ -26,6 +26,8 @@ CLAIMS_BEFORE_QUARANTINE = 3
 _LOOK_AHEAD = 48
 
 _PENDING = str(DeliveryStatus.PENDING)
+#: Holds what an engine has been given: no worker's token.
+_ENQUEUED = "enqueued"
 
 
 def next_due(connection: Connection, tables: Tables, now: int) -> int | None:
@@ -74,6 +76,71 @@ def claim(
 
     leased, poisoned = database.write(work)
     return database.read(lambda c: _read(c, tables, leased, token)), poisoned
+
+
+def claim_these(
+    database: Database, delivery_ids: Sequence[int], *, token: str, now: int, lease: int
+) -> tuple[list[Claimed], list[int]]:
+    """Lease those that were enqueued, or are due, among the given deliveries.
+
+    Parameters and result are those of :func:`claim`.
+    """
+    tables = database.tables
+
+    def work(connection: Connection) -> tuple[list[int], list[int]]:
+        _release(connection, tables, delivery_ids, now)
+        chosen = _due_of(connection, tables, now, delivery_ids)
+        return _lease(connection, tables, chosen, token, now, now + lease)
+
+    leased, poisoned = database.write(work)
+    return database.read(lambda c: _read(c, tables, leased, token)), poisoned
+
+
+def enqueue(database: Database, *, now: int, until: int, limit: int, cap: int) -> list[int]:
+    """Take due deliveries out of the queue, for an engine to hand them to its workers.
+
+    They come due again by themselves when nobody has claimed them by then.
+
+    :param until: microseconds since 1970.
+    :param cap: how many of one subscription may be enqueued or under lease.
+    :returns: ids for :func:`claim_these`, as many as ``limit``.
+    """
+    tables = database.tables
+
+    def work(connection: Connection) -> list[int]:
+        held = _held(connection, tables, now)
+        chosen = _chosen(
+            connection, tables, now, limit, lambda s: cap - held[s], True, lock=database.locks_rows
+        )
+        ids = [one.delivery_id for one in chosen]
+        dialect = connection.dialect.name
+        values = {"ids": as_list(dialect, ids), "now": now, "to_token": _ENQUEUED, "until": until}
+        connection.execute(statements.enqueued(tables, dialect), values)
+        return ids
+
+    any_due = database.read(lambda c: _due(c, tables, now, 1, lock=False))
+    return database.write(work) if any_due else []
+
+
+def release(database: Database, delivery_ids: Sequence[int], *, now: int) -> None:
+    """Put back what was enqueued, and could not be handed on."""
+    database.write(lambda c: _release(c, database.tables, delivery_ids, now))
+
+
+def _release(connection: Connection, tables: Tables, delivery_ids: Sequence[int], now: int) -> None:
+    dialect = connection.dialect.name
+    values = {"ids": as_list(dialect, delivery_ids), "now": now, "held_by": _ENQUEUED}
+    connection.execute(statements.released(tables, dialect), values)
+
+
+def _held(connection: Connection, tables: Tables, now: int) -> Counter[str]:
+    """How many deliveries of each subscription are enqueued or under lease."""
+    d = tables.deliveries.c
+    held = select(d.subscription_id, func.count()).where(
+        d.status == _PENDING, d.due_at > now, d.due_at < IN_LINE, d.token.is_not(None)
+    )
+    rows = connection.execute(held.group_by(d.subscription_id)).all()
+    return Counter({subscription_id: count for subscription_id, count in rows})
 
 
 class _Candidate(NamedTuple):
@@ -127,6 +194,22 @@ def _due(
     if only is not None:
         values["ids"] = as_list(dialect, only)
     rows = fetch(connection, statements.due(tables, dialect, lock, only is not None), values)
+    return _candidates(connection, tables, now, rows)
+
+
+def _due_of(
+    connection: Connection, tables: Tables, now: int, delivery_ids: Sequence[int]
+) -> list[_Candidate]:
+    """Those of the given deliveries that are due; they stay locked."""
+    dialect = connection.dialect.name
+    values = {"ids": as_list(dialect, delivery_ids), "now": now}
+    rows = fetch(connection, statements.due_of(tables, dialect), values)
+    return _candidates(connection, tables, now, rows)
+
+
+def _candidates(
+    connection: Connection, tables: Tables, now: int, rows: Sequence[Any]
+) -> list[_Candidate]:
     states = _states(connection, tables, {row[1] for row in rows}, now) if rows else {}
     found = []
     for delivery_id, subscription_id, claims, attempts, before in rows:

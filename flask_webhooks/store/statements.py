@@ -27,13 +27,42 @@ def due(tables: Tables, dialect: str, lock: bool, some: bool) -> Select[Any]:
     """
     d = tables.deliveries.c
     found = (
-        select(d.id, d.subscription_id, d.claims, d.attempts, d.attempts_before_replay)
+        _candidates(tables)
         .where(d.status == _PENDING, d.due_at <= bindparam("now"))
         .order_by(d.due_at, d.id)
         .limit(bindparam("most"))
     )
     found = found.where(among(dialect, d.subscription_id, "ids")) if some else found
     return found.with_for_update(skip_locked=True) if lock else found
+
+
+@once_for_each
+def due_of(tables: Tables, dialect: str) -> Select[Any]:
+    """Those of some deliveries that are due; they stay locked. Parameters: ``ids`` and ``now``."""
+    d = tables.deliveries.c
+    among_them = _candidates(tables).where(among(dialect, d.id, "ids"))
+    is_due = (d.status == _PENDING, d.due_at <= bindparam("now"))
+    return among_them.where(*is_due).order_by(d.id).with_for_update()
+
+
+def _candidates(tables: Tables) -> Select[Any]:
+    d = tables.deliveries.c
+    return select(d.id, d.subscription_id, d.claims, d.attempts, d.attempts_before_replay)
+
+
+@once_for_each
+def enqueued(tables: Tables, dialect: str) -> Update:
+    """Enqueue what is still due. Parameters: ``ids``, ``now``, ``to_token`` and ``until``."""
+    return still_due(tables, dialect).values(token=bindparam("to_token"), due_at=bindparam("until"))
+
+
+@once_for_each
+def released(tables: Tables, dialect: str) -> Update:
+    """Make due what is enqueued. Parameters: ``ids``, ``now`` and ``held_by``."""
+    d = tables.deliveries.c
+    held = d.token == bindparam("held_by")
+    mine = update(tables.deliveries).where(among(dialect, d.id, "ids"), held)
+    return mine.values(token=None, due_at=bindparam("now"))
 
 
 @once_for_each
