@@ -17,6 +17,7 @@ from blinker import Signal
 
 from .exceptions import DeclarationError
 from .rules.expressions import Template, parse
+from .rules.patterns import is_pattern
 from .rules.retry import schedule_of
 from .store.records import Message
 
@@ -222,6 +223,10 @@ def check_name(name: Any, kind: str) -> str:
     if not isinstance(name, str) or not name or len(name) > 200 or not name.isprintable():
         raise DeclarationError(
             f"{name!r} can't name a {kind}: give a printable text of 1 to 200 characters."
+        )
+    if is_pattern(name):
+        raise DeclarationError(
+            f"{name!r} can't name a {kind}: to those who subscribe it means all that match it."
         )
     return name
 

@@ -68,3 +68,7 @@ class StoreError(WebhooksError):
 
 class VerificationError(WebhooksError):
     """A received webhook is not what its sender signed, or is too old to be trusted."""
+
+
+class FilterError(WebhooksError, ValueError):
+    """A subscription's filter is malformed, or names a field that no payload has."""

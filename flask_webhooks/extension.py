@@ -36,7 +36,9 @@ from .declarations import (
 from .describe.neighbours.clashes import check_urls
 from .exceptions import ConfigurationError, DeclarationError, UnknownWebhookError, WebhooksError
 from .manage.documents import documents
+from .rules.filters import check_filter
 from .rules.options import LegacySignature, Options
+from .rules.patterns import is_pattern, matches, wanted
 from .rules.terms import Terms
 from .state import EXTENSION, State
 from .store import lists, purging, queue, subscriptions
@@ -294,9 +296,11 @@ class Webhooks:
 
     def _unknown(self, name: str) -> str:
         close = difflib.get_close_matches(str(name), self._declared, n=1)
-        known = ", ".join(sorted(self._declared)) or "nothing"
-        hint = f"Did you mean {close[0]!r}?" if close else f"Declared: {known}."
+        hint = f"Did you mean {close[0]!r}?" if close else self._known()
         return f"No webhook or callback is named {name!r}. {hint}"
+
+    def _known(self) -> str:
+        return f"Declared: {', '.join(sorted(self._declared)) or 'nothing'}."
 
     def _declare(
         self, declared: Declared, on: Signal | None, payload: Callable[..., Any] | None
@@ -359,12 +363,15 @@ class Webhooks:
         secret: str | None = None,
         headers: Mapping[str, str] | None = None,
         legacy_signatures: Sequence[LegacySignature] = (),
+        filter: Mapping[str, Any] | None = None,
         schedule: Sequence[float] | None = None,
         rate: float | None = None,
         order: Literal["skip", "park"] | None = None,
     ) -> Subscription:
         """Make a subscription: ``url`` gets the named webhooks from now on.
 
+        :param names: of webhooks; ``"booking.*"`` is all whose names begin with ``booking.``, also
+            those that are declared later, and ``"*"`` is all.
         :param tenant: gets the messages of this tenant only.
         :param key: gets the messages with this key only.
         :param secret: a ``whsec_…`` secret to sign with; a new one by default.
@@ -372,6 +379,8 @@ class Webhooks:
             ``{"Authorization": "Bearer …"}``; kept sealed, as the secret is.
         :param legacy_signatures: signatures besides the standard ones, for a receiver that
             verifies as it did with another sender.
+        :param filter: what a payload must hold to be delivered: ``{"customer.country": "DE",
+            "total": {"gte": 100}}``. See :doc:`/delivering`.
         :param schedule: delays in seconds, one before each attempt, instead of the webhook's own.
         :param rate: requests a second at most, from each worker process.
         :param order: deliver in the order of sending, key by key, each only when the one before has
@@ -380,27 +389,41 @@ class Webhooks:
         :returns: the subscription with its secret, which is shown here and never again.
         :raises RefusedURLError: the URL breaks a rule; says which.
         :raises RefusedHeaderError: a header breaks a rule; says which.
+        :raises FilterError: the filter is malformed, or names a field that no payload has.
         :raises UnknownWebhookError: a name was not declared.
         """
-        wanted = [names] if isinstance(names, str) else list(names)
-        declared = [self[name].name for name in wanted]
-        if not declared:
-            raise WebhooksError("names= is empty: name the webhooks that the URL wants.")
+        named = [names] if isinstance(names, str) else list(names)
         state = self._state
+        self._check_wanted(named)
         return subscribe(
             url,
-            declared,
+            named,
             tenant=tenant,
             key=None if key is None else str(key),
             secret=secret,
             options=Options.of(headers, legacy_signatures),
             terms=Terms.of(schedule=schedule, rate=rate, order=order),
+            filter_text=None if filter is None else self._checked_filter(filter, named),
             rules=state.settings.url_rules(),
             limits=state.settings.limits(),
             keyring=state.keyring,
             database=state.database,
             now=state.clock(),
         )
+
+    def _check_wanted(self, names: Sequence[str]) -> None:
+        if not names:
+            raise WebhooksError("names= is empty: name the webhooks that the URL wants.")
+        for name in names:
+            if not is_pattern(str(name)):
+                self[name]
+            elif not any(matches(name, declared) for declared in self._declared):
+                raise UnknownWebhookError(f"No webhook matches {name!r}. {self._known()}")
+
+    def _checked_filter(self, given: Mapping[str, Any], names: Sequence[str]) -> str:
+        described = self._state.description
+        schemas = {n: s for n, s in described.payloads.items() if wanted(names, n)}
+        return check_filter(given, schemas, described.components)
 
     def unsubscribe(self, subscription: Subscription | str) -> bool:
         """Delete a subscription with its deliveries; whether there was one."""

@@ -28,6 +28,7 @@ def subscribe(
     secret: str | None,
     options: Options,
     terms: Terms,
+    filter_text: str | None,
     rules: UrlRules,
     limits: Limits,
     keyring: KeyRing,
@@ -52,7 +53,7 @@ def subscribe(
         return subscriptions.add_subscription(
             connection, database.tables, subscription_id, url=url, host=host, names=names, key=key,
             tenant=tenant, sealed_secret=sealed.secret, sealed_options=sealed.options, now=at,
-            limits=limits, terms=terms,
+            limits=limits, terms=terms, filter_text=filter_text,
         )  # fmt: skip
 
     return replace(database.write(work), secret=secret)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -24,6 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import Select
 
+from ..rules.filters import passes
+from ..rules.patterns import patterns_of
 from . import lines, statements
 from .dialects import among, as_committed, as_list, fetch, insert_or_skip
 from .records import IN_LINE, DeliveryStatus, Message, SubscriptionStatus, moment
@@ -106,19 +109,26 @@ def fan_out(
     if not rows:
         return 0
     names = {row.name for row in rows}
-    once, ordered = _lock_special(connection, tables, names)
-    full = _full(connection, tables, names, most_pending) if most_pending else []
-    if once or ordered:
+    patterns = {pattern for name in names for pattern in patterns_of(name)}
+    special = _special(connection, tables, patterns)
+    full = _full(connection, tables, patterns, most_pending) if most_pending else []
+
+    def insert_for(name: str, ids: Sequence[str]) -> None:
+        values = {"now": now, "delay": first_delay(name), "patterns": patterns_of(name)}
+        _insert_deliveries(connection, tables, ids, full, values)
+        if special.filtered:
+            _insert_filtered(connection, tables, ids, full, values)
+
+    if special.once or special.ordered:
         # One by one: the first message that reaches a one-shot subscription closes it, and lines
         # stand in the order of sending.
         for row in rows:
-            delay = first_delay(row.name)
-            _insert_deliveries(connection, tables, [row.id], full, now=now, delay=delay)
+            insert_for(row.name, [row.id])
             _close_once(connection, tables, row.id, row.created_at)
     else:
-        for delay, ids in _by_delay(rows, first_delay).items():
-            _insert_deliveries(connection, tables, ids, full, now=now, delay=delay)
-    if ordered:
+        for name in sorted(names):
+            insert_for(name, [row.id for row in rows if row.name == name])
+    if special.ordered:
         added = _added_lines(connection, tables, [row.id for row in rows])
         lines.straighten(connection, tables, added, now)
     dialect = connection.dialect.name
@@ -140,31 +150,34 @@ def _waiting(connection: Connection, tables: Tables, limit: int) -> list[_Waitin
     return [_Waiting(*row) for row in found]
 
 
-def _by_delay(rows: Sequence[_Waiting], first_delay: Callable[[str], int]) -> dict[int, list[str]]:
-    chosen: dict[int, list[str]] = defaultdict(list)
-    for row in rows:
-        chosen[first_delay(row.name)].append(row.id)
-    return chosen
+class _Special(NamedTuple):
+    """What kinds of subscriptions there are among those that may get a message."""
+
+    once: bool
+    ordered: bool
+    filtered: bool
 
 
-def _lock_special(connection: Connection, tables: Tables, names: set[str]) -> tuple[bool, bool]:
-    """Keep other workers off the one-shot and the ordered subscriptions to ``names``.
-
-    :returns: whether there are one-shot ones, and whether there are ordered ones.
-    """
+def _special(connection: Connection, tables: Tables, patterns: Collection[str]) -> _Special:
+    """Keep other workers off the one-shot and the ordered subscriptions, and say what there are."""
     s, n = tables.subscriptions.c, tables.names.c
-    wanted = select(n.subscription_id).where(n.name.in_(names))
-    special = select(s.once, s.ordered).where(
-        or_(s.once.is_(True), s.ordered.is_not(None)), s.id.in_(wanted)
+    theirs = s.id.in_(select(n.subscription_id).where(n.name.in_(patterns)))
+    locked = select(s.once, s.ordered).where(or_(s.once.is_(True), s.ordered.is_not(None)), theirs)
+    rows = connection.execute(locked.order_by(s.id).with_for_update()).all()
+    filtered = select(s.id).where(s.filter.is_not(None), theirs).limit(1)
+    return _Special(
+        once=any(row.once for row in rows),
+        ordered=any(row.ordered for row in rows),
+        filtered=connection.execute(filtered).first() is not None,
     )
-    rows = connection.execute(special.order_by(s.id).with_for_update()).all()
-    return any(row.once for row in rows), any(row.ordered for row in rows)
 
 
-def _full(connection: Connection, tables: Tables, names: set[str], most: int) -> list[str]:
-    """The subscriptions to ``names`` that have so many pending deliveries, or more."""
+def _full(
+    connection: Connection, tables: Tables, patterns: Collection[str], most: int
+) -> list[str]:
+    """The subscriptions to these names that have so many pending deliveries, or more."""
     s, n, d = tables.subscriptions.c, tables.names.c, tables.deliveries.c
-    wanted = select(n.subscription_id).where(n.name.in_(names))
+    wanted = select(n.subscription_id).where(n.name.in_(patterns))
     last = (
         select(d.id)
         .where(d.subscription_id == s.id, d.status == str(DeliveryStatus.PENDING))
@@ -208,22 +221,61 @@ def _insert_deliveries(
     tables: Tables,
     message_ids: Sequence[str],
     full: Sequence[str],
-    *,
-    now: int,
-    delay: int,
+    values: Mapping[str, Any],
+    only: Sequence[str] | None = None,
 ) -> None:
+    """Make the deliveries of messages of one name.
+
+    :param full: subscriptions that get theirs as exhausted.
+    :param values: ``now``, ``delay`` and ``patterns``.
+    :param only: subscriptions whose filters the messages pass; by default those without a filter.
+    """
     dialect = connection.dialect.name
-    values = {"ids": as_list(dialect, message_ids), "now": now, "delay": delay}
-    if full:
-        values["full"] = as_list(dialect, full)
-    connection.execute(_delivering(tables, dialect, bool(full)), values)
+    lists: dict[str, Any] = {"ids": message_ids, "patterns": values["patterns"]}
+    lists |= {"full": full} if full else {}
+    lists |= {} if only is None else {"only": only}
+    given = {name: as_list(dialect, found) for name, found in lists.items()}
+    statement = _delivering(tables, dialect, bool(full), only is not None)
+    connection.execute(statement, {**values, **given})
+
+
+def _insert_filtered(
+    connection: Connection,
+    tables: Tables,
+    message_ids: Sequence[str],
+    full: Sequence[str],
+    values: Mapping[str, Any],
+) -> None:
+    """Make the deliveries to subscriptions that have a filter, where the payload passes it."""
+    dialect = connection.dialect.name
+    given = {
+        "ids": as_list(dialect, message_ids), "patterns": as_list(dialect, values["patterns"]),
+    }  # fmt: skip
+    asked = fetch(connection, _filtered(tables, dialect), given)
+    payloads: dict[str, Any] = {}
+    passed: dict[str, list[str]] = defaultdict(list)
+    for message_id, subscription_id, body, text in asked:
+        if message_id not in payloads:
+            payloads[message_id] = json.loads(bytes(body))
+        if passes(json.loads(text), payloads[message_id]):
+            passed[message_id].append(subscription_id)
+    for message_id, subscription_ids in passed.items():
+        _insert_deliveries(connection, tables, [message_id], full, values, subscription_ids)
 
 
 @statements.once_for_each
-def _delivering(tables: Tables, dialect: str, bounded: bool) -> Insert:
-    """Make deliveries of messages. Parameters: ``ids``, ``now``, ``delay`` and ``full``.
+def _filtered(tables: Tables, dialect: str) -> Select[Any]:
+    """Who may get messages if their payloads pass. Parameters: ``ids`` and ``patterns``."""
+    m, s = tables.messages.c, tables.subscriptions.c
+    return _wanted(tables, dialect).add_columns(m.body, s.filter).where(s.filter.is_not(None))
+
+
+@statements.once_for_each
+def _delivering(tables: Tables, dialect: str, bounded: bool, only: bool) -> Insert:
+    """Make deliveries of messages. Parameters: ``ids``, ``patterns``, ``now`` and ``delay``.
 
     :param bounded: whether the subscriptions ``full`` get theirs as exhausted.
+    :param only: make those to the subscriptions ``only``; otherwise to all without a filter.
     """
     m, s = tables.messages.c, tables.subscriptions.c
     now = bindparam("now", type_=BigInteger)
@@ -244,13 +296,15 @@ def _delivering(tables: Tables, dialect: str, bounded: bool) -> Insert:
         values["reason"] = case((over, "overflow"))
         values["settled_at"] = case((over, now))
     columns = ["message_id", "subscription_id", *values]
-    wanted = _wanted(tables, dialect).add_columns(*values.values())
+    chosen = among(dialect, s.id, "only") if only else s.filter.is_(None)
+    wanted = _wanted(tables, dialect).add_columns(*values.values()).where(chosen)
     return insert(tables.deliveries).from_select(columns, wanted)
 
 
 def _wanted(tables: Tables, dialect: str) -> Select[Any]:
-    """Pairs of message and subscription: the one place that says who gets what. Parameter: ``ids``.
+    """Pairs of message and subscription: the one place that says who gets what.
 
+    The parameters are ``ids`` of messages of one name, and ``patterns``, which that name matches.
     A subscription gets a message when it wants the name, existed when the message was sent, belongs
     to the same tenant, has the message's key or none, is enabled and has not expired. A one-shot
     subscription gets nothing after its first.
@@ -269,7 +323,7 @@ def _wanted(tables: Tables, dialect: str) -> Select[Any]:
     return (
         select(message.id, subscription.id)
         .select_from(tables.messages)
-        .join(tables.names, name.name == message.name)
+        .join(tables.names, among(dialect, name.name, "patterns"))
         .join(tables.subscriptions, subscription.id == name.subscription_id)
         .where(
             among(dialect, message.id, "ids"),

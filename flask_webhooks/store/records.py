@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -47,6 +48,8 @@ class Subscription:
     status: SubscriptionStatus
     #: Why it is disabled.
     reason: str | None
+    #: What a payload must hold to reach it, as it was given.
+    filter: Mapping[str, Any] | None = None
     #: Its own schedule, rate and order, if it asks for any.
     terms: Terms = Terms()
     #: The callback that captured it, ``None`` for one that was made by hand.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from sqlalchemy import (
 
 from ..exceptions import RefusedURLError
 from ..rules.limits import Limits
+from ..rules.patterns import distinct
 from ..rules.terms import Terms, terms_of
 from ..rules.urls import shown
 from .records import (
@@ -51,6 +53,7 @@ def add_subscription(
     now: int,
     sealed_options: bytes | None = None,
     terms: Terms = _NO_TERMS,
+    filter_text: str | None = None,
     callback: str | None = None,
     once: bool = False,
     expires_at: int | None = None,
@@ -66,10 +69,10 @@ def add_subscription(
         "status": str(SubscriptionStatus.ENABLED), "reason": None,
         "sealed_secret": sealed_secret, "sealed_options": sealed_options, "callback": callback,
         "once": once, "created_at": now, "expires_at": expires_at, "paused_until": 0,
-        **_terms_row(terms),
+        "filter": filter_text, **_terms_row(terms),
     }  # fmt: skip
     connection.execute(insert(tables.subscriptions), row)
-    wanted = list(dict.fromkeys(names))
+    wanted = distinct(names)
     connection.execute(
         insert(tables.names), [{"subscription_id": subscription_id, "name": n} for n in wanted]
     )
@@ -306,6 +309,7 @@ def _subscription(row: Any, names: Sequence[str]) -> Subscription:
         status=SubscriptionStatus(row["status"]),
         reason=row["reason"],
         terms=terms_of(row["terms"]),
+        filter=None if row["filter"] is None else json.loads(row["filter"]),
         callback=row["callback"],
         created_at=moment(row["created_at"]),
         expires_at=maybe_moment(row["expires_at"]),
