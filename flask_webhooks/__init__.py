@@ -15,6 +15,7 @@ from .exceptions import (
     VerificationError,
     WebhooksError,
 )
+from .explaining import Explanation
 from .extension import Webhooks
 from .rules.options import LegacySignature
 from .rules.signing import verify
@@ -45,6 +46,7 @@ __all__ = [
     "DeclarationError",
     "Delivery",
     "DeliveryStatus",
+    "Explanation",
     "ExpressionError",
     "FilterError",
     "LegacySignature",

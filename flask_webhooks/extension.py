@@ -6,11 +6,12 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakSet
 
 from blinker import Signal
-from flask import Flask, current_app, has_app_context
+from flask import Blueprint, Flask, current_app, has_app_context
 
 from .adoption import adopt
 from .cli import webhooks_group
@@ -35,6 +36,7 @@ from .declarations import (
 )
 from .describe.neighbours.clashes import check_urls
 from .exceptions import ConfigurationError, DeclarationError, UnknownWebhookError, WebhooksError
+from .explaining import Explanation, explain
 from .manage.documents import documents
 from .rules.filters import check_filter
 from .rules.options import LegacySignature, Options
@@ -42,9 +44,9 @@ from .rules.patterns import is_pattern, matches, wanted
 from .rules.terms import Terms
 from .state import EXTENSION, State
 from .store import lists, purging, queue, subscriptions
-from .store.records import Attempt, Delivery, Message, Subscription, identity, microseconds
+from .store.records import Attempt, Delivery, Message, Owned, Subscription, identity, microseconds
 from .store.tables import Tables, make_tables
-from .subscribing import reseal, rotate, subscribe
+from .subscribing import change, reseal, rotate, subscribe
 from .watching import watch
 
 if TYPE_CHECKING:
@@ -367,6 +369,7 @@ class Webhooks:
         schedule: Sequence[float] | None = None,
         rate: float | None = None,
         order: Literal["skip", "park"] | None = None,
+        idempotency_key: str | None = None,
     ) -> Subscription:
         """Make a subscription: ``url`` gets the named webhooks from now on.
 
@@ -386,6 +389,8 @@ class Webhooks:
         :param order: deliver in the order of sending, key by key, each only when the one before has
             ended. After one that was given up, ``"skip"`` goes on with the next, and ``"park"``
             waits until it is replayed or cancelled.
+        :param idempotency_key: a second call with the same one, for the same tenant, makes nothing
+            and returns the first subscription with its secret.
         :returns: the subscription with its secret, which is shown here and never again.
         :raises RefusedURLError: the URL breaks a rule; says which.
         :raises RefusedHeaderError: a header breaks a rule; says which.
@@ -409,7 +414,68 @@ class Webhooks:
             keyring=state.keyring,
             database=state.database,
             now=state.clock(),
+            idempotency_key=idempotency_key,
         )
+
+    def change(
+        self,
+        subscription: Subscription | str,
+        *,
+        url: str | None = None,
+        names: Sequence[str] | None = None,
+        filter: Mapping[str, Any] | None | EllipsisType = ...,
+        schedule: Sequence[float] | None | EllipsisType = ...,
+        rate: float | None | EllipsisType = ...,
+        order: Literal["skip", "park"] | None | EllipsisType = ...,
+    ) -> Subscription:
+        """Change a subscription; what is not given stays, and ``None`` takes back.
+
+        What waits goes to the new URL. Names and a filter decide about what is sent from now on.
+
+        :raises WebhooksError: there is no such subscription, or a value can't work; the classes
+            are those of :meth:`subscribe`.
+        """
+        state = self._state
+        found = self._found(subscription)
+        terms = Terms.of(
+            schedule=found.terms.schedule if isinstance(schedule, EllipsisType) else schedule,
+            rate=found.terms.rate if isinstance(rate, EllipsisType) else rate,
+            order=found.terms.order if isinstance(order, EllipsisType) else order,
+        )
+        changes: dict[str, Any] = {} if terms == found.terms else {"terms": terms}
+        if names is not None:
+            self._check_wanted(names)
+        given = found.filter if isinstance(filter, EllipsisType) else filter
+        if given != found.filter or (names is not None and given is not None):
+            checked = given and self._checked_filter(given, names or found.names)
+            changes["filter"] = checked or None
+        change(
+            found.id, url=url, names=names, changes=changes, rules=state.settings.url_rules(),
+            limits=state.settings.limits(), database=state.database, now=state.clock(),
+        )  # fmt: skip
+        return self._found(found.id)
+
+    def _found(self, subscription: Subscription | str) -> Subscription:
+        database, chosen = self._state.database, identity(subscription)
+        found = database.read(lambda c: subscriptions.get_subscription(c, database.tables, chosen))
+        if found is None:
+            raise WebhooksError(f"There is no subscription {chosen!r}: see subscriptions().")
+        return found
+
+    def test(self, subscription: Subscription | str, name: str | None = None) -> Message:
+        """Send one subscription an example payload, and nobody else.
+
+        :param name: of a webhook; by default the first that the subscription wants.
+        :returns: the message, which is delivered as any other.
+        """
+        found = self._found(subscription)
+        names = [n for n in self._declared if wanted(found.names, n)]
+        chosen = names[0] if name is None and names else (name or "")
+        if chosen not in names:
+            raise UnknownWebhookError(
+                f"The subscription wants {', '.join(found.names)}, and not {chosen!r}."
+            )
+        return self._state.emit_for_one(self[chosen], found)
 
     def _check_wanted(self, names: Sequence[str]) -> None:
         if not names:
@@ -528,6 +594,20 @@ class Webhooks:
         database = self._state.database
         return database.read(lambda c: lists.list_attempts(c, database.tables, identity(delivery)))
 
+    def explain(self, message: Message | str, subscription: Subscription | str) -> Explanation:
+        """Say why a message did, or did not, reach a subscription: a code and a sentence.
+
+        :raises WebhooksError: one of them is not known.
+        """
+        state = self._state
+        found = explain(state.database, identity(message), identity(subscription), state.clock())
+        if found is None:
+            raise WebhooksError(
+                f"There is no message {identity(message)!r}, or no subscription "
+                f"{identity(subscription)!r}: it was never made, or has been purged or deleted."
+            )
+        return found
+
     def replay(
         self,
         delivery: Delivery | int | None = None,
@@ -538,6 +618,7 @@ class Webhooks:
         status: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        tenant: Owned | None = None,
         dry_run: bool = False,
     ) -> int:
         """Make settled deliveries due again, from the start of the schedule; the message id stays.
@@ -546,6 +627,7 @@ class Webhooks:
         when one delivery is named, that one. Deliveries to disabled subscriptions are left out.
 
         :param since: with ``until``: bounds of the time when the delivery was made.
+        :param tenant: only deliveries to this tenant's subscriptions; no filter by itself.
         :param dry_run: only count.
         :returns: how many deliveries.
         """
@@ -561,6 +643,7 @@ class Webhooks:
             status=None if status is None else str(status),
             since=None if since is None else microseconds(since.timestamp()),
             until=None if until is None else microseconds(until.timestamp()),
+            owned=tenant,
         )
         count = state.database.write(
             lambda c: queue.replay(
@@ -670,6 +753,24 @@ class Webhooks:
         :raises DeclarationError: the host declares a webhook or callback of the same name.
         """
         return self._state.merge_into(document)
+
+    def api(self) -> Blueprint:
+        """The subscription API, for ``app.register_blueprint(webhooks.api(), url_prefix=…)``.
+
+        Everybody sees and changes what belongs to the tenant that :meth:`tenant_loader` names for
+        the request, or is refused by it.
+
+        :raises ConfigurationError: nobody says yet who is asking.
+        """
+        from .manage.api.blueprint import api
+
+        loader = self._tenant_loader
+        if loader is None:
+            raise ConfigurationError(
+                "The API needs to know who is asking: decorate a function that returns the tenant, "
+                "or aborts, with @webhooks.tenant_loader, before webhooks.api()."
+            )
+        return api(self, self.operation, loader)
 
     def apispec_plugin(self) -> Any:
         """A plugin for hosts built on apispec, which then show what is declared here.

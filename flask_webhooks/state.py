@@ -18,9 +18,11 @@ from .config import Settings
 from .declarations import Callback, Webhook
 from .emit import emit
 from .exceptions import ConfigurationError
+from .rules.ids import new_id
 from .rules.sealing import KeyRing
+from .store import outbox
 from .store.database import Database
-from .store.records import Message
+from .store.records import Message, Subscription, microseconds
 from .store.tables import Tables
 from .telling import tell, tell_of_message
 
@@ -214,6 +216,20 @@ class State:
             **options,
         )
         tell_of_message(self.app, message)
+        return message
+
+    def emit_for_one(self, webhook: Webhook, subscription: Subscription) -> Message:
+        """Store an example message for one subscription alone."""
+        now = self.clock()
+        body = self.contract(webhook).encode_json(self.example(webhook))
+        message = self.database.write(
+            lambda c: outbox.add_for_one(
+                c, self.database.tables, new_id("msg", now), name=webhook.name,
+                tenant=subscription.tenant, body=body, subscription_id=subscription.id,
+                now=microseconds(now),
+            )
+        )  # fmt: skip
+        self.wake()
         return message
 
     def example(self, webhook: Webhook) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +12,7 @@ from .exceptions import WebhooksError
 from .rules.ids import new_id
 from .rules.limits import Limits
 from .rules.options import Options
+from .rules.patterns import distinct
 from .rules.sealing import KeyRing
 from .rules.signing import check_secret, new_secret
 from .rules.terms import Terms
@@ -34,8 +37,9 @@ def subscribe(
     keyring: KeyRing,
     database: Database,
     now: float,
+    idempotency_key: str | None = None,
 ) -> Subscription:
-    """Store a subscription.
+    """Store a subscription; or find the one that an earlier call with the same key made.
 
     :param now: unix time in seconds.
     :returns: the subscription with its secret, which can't be read again.
@@ -46,6 +50,11 @@ def subscribe(
     secret = new_secret() if secret is None else secret
     check_secret(secret)
     subscription_id = new_id("sub", now)
+    if idempotency_key is not None:
+        subscription_id = _id_for(idempotency_key, tenant)
+        before = _made_before(subscription_id, url, names, key, terms, filter_text, database)
+        if before is not None:
+            return replace(before, secret=_secret_of(before, keyring, database))
     at = microseconds(now)
     sealed = _sealed(subscription_id, tenant, secret, options, keyring)
 
@@ -57,6 +66,71 @@ def subscribe(
         )  # fmt: skip
 
     return replace(database.write(work), secret=secret)
+
+
+def _id_for(idempotency_key: str, tenant: str | None) -> str:
+    """An id that only the same key of the same tenant gives."""
+    digest = hashlib.sha256("\x00".join([repr(tenant), idempotency_key]).encode()).hexdigest()
+    return f"sub_{digest[:32]}"
+
+
+def _made_before(
+    subscription_id: str,
+    url: str,
+    names: Sequence[str],
+    key: str | None,
+    terms: Terms,
+    filter_text: str | None,
+    database: Database,
+) -> Subscription | None:
+    """The subscription that was made with the same idempotency key.
+
+    :raises WebhooksError: it was another request.
+    """
+    found = database.read(
+        lambda c: subscriptions.get_subscription(c, database.tables, subscription_id)
+    )
+    if found is None:
+        return None
+    given = json.loads(filter_text) if filter_text else None
+    asked = (url, sorted(distinct(names)), key, terms, given)
+    if (found.url, sorted(found.names), found.key, found.terms, found.filter) != asked:
+        raise WebhooksError(
+            "The idempotency key was used for another subscription. Take a new one."
+        )
+    return found
+
+
+def _secret_of(subscription: Subscription, keyring: KeyRing, database: Database) -> str | None:
+    sealed = database.read(lambda c: subscriptions.get_sealed(c, database.tables, subscription.id))
+    return None if sealed is None else _opened(sealed, keyring)[0]
+
+
+def change(
+    subscription_id: str,
+    *,
+    url: str | None,
+    names: Sequence[str] | None,
+    changes: dict[str, Any],
+    rules: UrlRules,
+    limits: Limits,
+    database: Database,
+    now: float,
+) -> None:
+    """Write what is to be different about a subscription.
+
+    :param changes: new values of ``filter`` and ``terms``.
+    :raises RefusedURLError: the URL breaks a rule, or its host has too many subscriptions.
+    """
+    changed = dict(changes)
+    if url is not None:
+        changed |= {"url": url, "host": check_url(url, rules).host}
+    database.write(
+        lambda c: subscriptions.change_subscription(
+            c, database.tables, subscription_id, changed, names=names, limits=limits,
+            now=microseconds(now),
+        )
+    )  # fmt: skip
 
 
 def _sealed(

@@ -18,7 +18,7 @@ STOREYS = (
     ("extension",),
     ("cli", "manage", "watching", "adoption", "testing"),
     ("state",),
-    ("describe", "emit", "capture", "deliver", "subscribing", "telling"),
+    ("describe", "emit", "capture", "deliver", "subscribing", "telling", "explaining"),
     ("declarations", "config"),
     ("store",),
     ("rules", "signals"),
@@ -28,7 +28,7 @@ STOREYS = (
 #: Foreign libraries, and the rooms that may import them.
 DOORS = {
     "apispec": ("describe",),
-    "marshmallow": ("describe",),
+    "marshmallow": ("describe", "manage.api"),
     "jsonschema_rs": ("describe",),
     "requests": ("deliver.transport", "deliver.connections"),
     "urllib3": ("deliver.deadline", "deliver.exchange"),

@@ -36,7 +36,7 @@ class KeyRing:
     :raises SecretError: no keys, one that is too short, or the same one twice. No key is shown.
     """
 
-    __slots__ = ("_ciphers", "_newest", "_tenant_keys", "signing_keys")
+    __slots__ = ("_ciphers", "_newest", "_purpose_keys", "_tenant_keys", "signing_keys")
 
     signing_keys: tuple[SigningKey, ...]
 
@@ -50,6 +50,7 @@ class KeyRing:
             for key_id, key in zip(ids, raw, strict=True)
         }
         self._tenant_keys = tuple(_subkey(key, b"flask-webhooks tenant secrets", 32) for key in raw)
+        self._purpose_keys = tuple(_subkey(key, b"flask-webhooks purposes", 32) for key in raw)
         self.signing_keys = tuple(SigningKey.derive(key) for key in raw)
 
     def __repr__(self) -> str:
@@ -106,6 +107,11 @@ class KeyRing:
         """
         info = b"tenant" + _field(tenant)
         return tuple(new_secret(partial(_subkey, key, info)) for key in self._tenant_keys)
+
+    def purpose_keys(self, purpose: str) -> tuple[bytes, ...]:
+        """Keys for something of this package's own, such as links: one for each, newest first."""
+        info = b"purpose" + _field(purpose)
+        return tuple(_subkey(key, info, 32) for key in self._purpose_keys)
 
     def _cipher(self, key_id: bytes, subscription: str) -> AESGCM:
         if key_id not in self._ciphers:

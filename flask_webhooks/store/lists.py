@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
-from .records import Attempt, Delivery, DeliveryStatus, maybe_moment, moment
+from .records import Attempt, Delivery, DeliveryStatus, Message, Owned, maybe_moment, moment
 from .tables import Tables
+
+Position = tuple[int, Any]
+"""A place in a list: the microseconds of ``created_at``, and the id."""
+
+
+def page(
+    query: Select[Any], created_at: Any, row_id: Any, before: Position | None, limit: int | None
+) -> Select[Any]:
+    """The newest rows of a query, or those that come after a position in that order."""
+    if before is not None:
+        earlier = and_(created_at == before[0], row_id < before[1])
+        query = query.where(or_(created_at < before[0], earlier))
+    return query.order_by(created_at.desc(), row_id.desc()).limit(limit)
+
+
+def owner_is(column: Any, owned: Owned) -> ColumnElement[bool]:
+    """Whether a row belongs to a tenant."""
+    found: ColumnElement[bool] = (
+        column.is_(None) if owned.tenant is None else column == owned.tenant
+    )
+    return found
 
 
 def list_deliveries(
@@ -18,6 +39,9 @@ def list_deliveries(
     subscription: str | None = None,
     status: str | None = None,
     delivery: int | None = None,
+    name: str | None = None,
+    owned: Owned | None = None,
+    before: Position | None = None,
     limit: int | None = None,
 ) -> list[Delivery]:
     """Deliveries, newest first; each filter that is not ``None`` must match."""
@@ -26,15 +50,45 @@ def list_deliveries(
         select(tables.deliveries, m.name.label("name"), s.url.label("url"))
         .join(tables.messages, m.id == d.message_id)
         .join(tables.subscriptions, s.id == d.subscription_id)
-        .order_by(d.created_at.desc(), d.id.desc())
-        .limit(limit)
     )
     filters = {d.message_id: message, d.subscription_id: subscription, d.status: status,
-               d.id: delivery}  # fmt: skip
+               d.id: delivery, m.name: name}  # fmt: skip
     for column, value in filters.items():
         if value is not None:
             query = query.where(column == value)
+    if owned is not None:
+        query = query.where(owner_is(s.tenant, owned))
+    query = page(query, d.created_at, d.id, before, limit)
     return [_delivery(row) for row in connection.execute(query).mappings()]
+
+
+def list_messages(
+    connection: Connection,
+    tables: Tables,
+    *,
+    message: str | None = None,
+    name: str | None = None,
+    owned: Owned | None = None,
+    before: Position | None = None,
+    limit: int | None = None,
+) -> list[Message]:
+    """Messages, newest first; each filter that is not ``None`` must match."""
+    m = tables.messages.c
+    query = select(tables.messages)
+    if message is not None:
+        query = query.where(m.id == message)
+    if name is not None:
+        query = query.where(m.name == name)
+    if owned is not None:
+        query = query.where(owner_is(m.tenant, owned))
+    query = page(query, m.created_at, m.id, before, limit)
+    return [_message(row) for row in connection.execute(query).mappings()]
+
+
+def is_fanned_out(connection: Connection, tables: Tables, message: str) -> bool:
+    """Whether a message has become deliveries."""
+    m = tables.messages.c
+    return bool(connection.execute(select(m.fanned_out).where(m.id == message)).scalar())
 
 
 def list_attempts(connection: Connection, tables: Tables, delivery: int) -> list[Attempt]:
@@ -44,6 +98,17 @@ def list_attempts(connection: Connection, tables: Tables, delivery: int) -> list
         select(tables.attempts).where(a.delivery_id == delivery).order_by(a.id.desc())
     )
     return [_attempt(row) for row in rows.mappings()]
+
+
+def _message(row: Any) -> Message:
+    return Message(
+        id=row["id"],
+        name=row["name"],
+        key=row["key"],
+        tenant=row["tenant"],
+        created_at=moment(row["created_at"]),
+        body=bytes(row["body"]),
+    )
 
 
 def _delivery(row: Any) -> Delivery:

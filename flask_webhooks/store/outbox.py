@@ -59,6 +59,32 @@ def add_message(
     return _message(row) if digest is None else _first(connection, tables, digest)
 
 
+def add_for_one(
+    connection: Connection,
+    tables: Tables,
+    message_id: str,
+    *,
+    name: str,
+    tenant: str | None,
+    body: bytes,
+    subscription_id: str,
+    now: int,
+) -> Message:
+    """Store a message for one subscription alone, as its only delivery."""
+    row = {
+        "id": message_id, "name": name, "key": None, "tenant": tenant, "body": body,
+        "idempotency": None, "created_at": now, "fanned_out": True,
+    }  # fmt: skip
+    connection.execute(insert(tables.messages), row)
+    delivery = {
+        "message_id": message_id, "subscription_id": subscription_id,
+        "status": str(DeliveryStatus.PENDING), "attempts": 0, "attempts_before_replay": 0,
+        "claims": 0, "due_at": now, "created_at": now,
+    }  # fmt: skip
+    connection.execute(insert(tables.deliveries), delivery)
+    return _message(row)
+
+
 def idempotency_digest(name: str, tenant: str | None, key: str | None) -> str | None:
     """One fixed-length text for a caller's key, told apart by webhook and tenant."""
     if key is None:

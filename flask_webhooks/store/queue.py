@@ -16,7 +16,8 @@ from ..rules.terms import terms_of
 from . import lines, statements
 from .database import Database
 from .dialects import as_list, fetch
-from .records import IN_LINE, Claimed, DeliveryStatus, SubscriptionStatus
+from .lists import owner_is
+from .records import IN_LINE, Claimed, DeliveryStatus, Owned, SubscriptionStatus
 from .tables import Tables
 
 #: A delivery that was claimed so often without any outcome kills its workers: it is set aside.
@@ -382,6 +383,7 @@ def replayable(
     status: str | None,
     since: int | None,
     until: int | None,
+    owned: Owned | None = None,
 ) -> list[Any]:
     """The conditions of a replay; without a status, of what was not delivered or is named."""
     d, m = tables.deliveries.c, tables.messages.c
@@ -390,6 +392,8 @@ def replayable(
     chosen = [column == value for column, value in equal.items() if value is not None]
     chosen += [d.created_at >= since] if since is not None else []
     chosen += [d.created_at < until] if until is not None else []
+    if owned is not None:
+        chosen.append(owner_is(tables.subscriptions.c.tenant, owned))
     if status is None and delivery is None:
         chosen.append(d.status != str(DeliveryStatus.DELIVERED))
     return chosen

@@ -60,6 +60,13 @@ class Subscription:
     secret: str | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True)
+class Owned:
+    """One tenant's rows alone; ``None`` is the tenant of those that have none."""
+
+    tenant: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sealed:
     """What a subscription keeps that only a key ring opens."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -24,8 +24,10 @@ from ..rules.limits import Limits
 from ..rules.patterns import distinct
 from ..rules.terms import Terms, terms_of
 from ..rules.urls import shown
+from .lists import Position, owner_is, page
 from .records import (
     DeliveryStatus,
+    Owned,
     Sealed,
     Subscription,
     SubscriptionStatus,
@@ -171,6 +173,9 @@ def list_subscriptions(
     name: str | None,
     key: str | None,
     tenant: str | None,
+    owned: Owned | None = None,
+    before: Position | None = None,
+    limit: int | None = None,
 ) -> list[Subscription]:
     """Subscriptions, newest first; each filter that is not ``None`` must match."""
     c, n = tables.subscriptions.c, tables.names.c
@@ -181,7 +186,9 @@ def list_subscriptions(
         chosen.append(c.key == key)
     if tenant is not None:
         chosen.append(c.tenant == tenant)
-    return _read(connection, tables, chosen)
+    if owned is not None:
+        chosen.append(owner_is(c.tenant, owned))
+    return _read(connection, tables, chosen, before, limit)
 
 
 def disable(
@@ -215,6 +222,39 @@ def enable(connection: Connection, tables: Tables, subscription_id: str) -> bool
         )
     )
     return changed.rowcount == 1
+
+
+def change_subscription(
+    connection: Connection,
+    tables: Tables,
+    subscription_id: str,
+    changes: Mapping[str, Any],
+    *,
+    names: Sequence[str] | None = None,
+    limits: Limits = _NO_LIMITS,
+    now: int,
+) -> None:
+    """Write other values of ``url``, ``host``, ``filter`` or ``terms``, and other names.
+
+    What waits goes to the new URL, whose owner is to be asked again.
+
+    :raises RefusedURLError: as many subscriptions lead to the new host as may.
+    """
+    row = dict(changes)
+    terms = row.pop("terms", None)
+    row |= {} if terms is None else _terms_row(terms)
+    if "url" in row:
+        row["confirmed_at"] = None
+        owner, of_callback = None, None  # only the limit of the host is touched
+        _check_limits(connection, tables, row["url"], row["host"], owner, of_callback, limits, now)
+    if row:
+        chosen = tables.subscriptions.c.id == subscription_id
+        connection.execute(update(tables.subscriptions).where(chosen).values(**row))
+    if names is not None:
+        n = tables.names
+        connection.execute(delete(n).where(n.c.subscription_id == subscription_id))
+        rows = [{"subscription_id": subscription_id, "name": name} for name in distinct(names)]
+        connection.execute(insert(n), rows)
 
 
 def get_sealed(connection: Connection, tables: Tables, subscription_id: str) -> Sealed | None:
@@ -281,18 +321,19 @@ def cancel_waiting(
     )
 
 
-def _read(connection: Connection, tables: Tables, chosen: Iterable[Any]) -> list[Subscription]:
+def _read(
+    connection: Connection,
+    tables: Tables,
+    chosen: Iterable[Any],
+    before: Position | None = None,
+    limit: int | None = None,
+) -> list[Subscription]:
     c = tables.subscriptions.c
-    rows = (
-        connection.execute(
-            select(tables.subscriptions).where(*chosen).order_by(c.created_at.desc(), c.id.desc())
-        )
-        .mappings()
-        .all()
-    )
+    found = page(select(tables.subscriptions).where(*chosen), c.created_at, c.id, before, limit)
+    rows = connection.execute(found).mappings().all()
     wanted: dict[str, list[str]] = defaultdict(list)
     n = tables.names.c
-    ids = select(c.id).where(*chosen)
+    ids: Any = select(c.id).where(*chosen) if limit is None else [row["id"] for row in rows]
     pairs = select(n.subscription_id, n.name).where(n.subscription_id.in_(ids)).order_by(n.name)
     for subscription_id, name in connection.execute(pairs):
         wanted[subscription_id].append(name)

@@ -1,0 +1,1 @@
+"""The subscription API: what an API's customers see and change of their own, over HTTP."""

@@ -1,0 +1,177 @@
+"""What every view of the API needs: who asks, what is theirs, the body, and the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from flask import Response, abort, current_app, request
+from marshmallow import Schema
+
+from ...declarations import Webhook
+from ...explaining import Explanation
+from ...state import EXTENSION, State
+from ...store import lists, subscriptions
+from ...store.lists import Position
+from ...store.records import Attempt, Delivery, Message, Owned, Subscription, microseconds
+from .cursors import Cursors
+
+#: Items of a page: by default, and at most.
+PAGE, LONGEST_PAGE = 50, 100
+
+
+class Door(Protocol):
+    """The part of :class:`flask_webhooks.Webhooks` that the API uses."""
+
+    def __getitem__(self, name: str) -> Webhook: ...
+    def subscribe(
+        self,
+        url: str,
+        names: Sequence[str],
+        *,
+        tenant: str | None = None,
+        key: str | None = None,
+        headers: Any = None,
+        filter: Any = None,
+        schedule: Any = None,
+        rate: float | None = None,
+        order: Any = None,
+        idempotency_key: str | None = None,
+    ) -> Subscription: ...
+    def change(
+        self,
+        subscription: Subscription | str,
+        *,
+        url: str | None = None,
+        names: Sequence[str] | None = None,
+        filter: Any = ...,
+        schedule: Any = ...,
+        rate: Any = ...,
+        order: Any = ...,
+    ) -> Subscription: ...
+    def unsubscribe(self, subscription: Subscription | str) -> bool: ...
+    def enable(self, subscription: Subscription | str) -> bool: ...
+    def disable(self, subscription: Subscription | str) -> bool: ...
+    def rotate(self, subscription: Subscription | str, *, overlap: float = ...) -> Subscription: ...
+    def test(self, subscription: Subscription | str, name: str | None = None) -> Message: ...
+    def attempts(self, delivery: Delivery | int) -> list[Attempt]: ...
+    def explain(self, message: Message | str, subscription: Subscription | str) -> Explanation: ...
+    def replay(
+        self,
+        delivery: Delivery | int | None = None,
+        *,
+        message: Message | str | None = None,
+        subscription: Subscription | str | None = None,
+        name: str | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        tenant: Any = ...,
+        dry_run: bool = False,
+    ) -> int: ...
+
+
+class Desk:
+    """Serves one API.
+
+    :param loader: says whose request this is, or aborts.
+    """
+
+    def __init__(self, door: Door, loader: Callable[[], str | None]) -> None:
+        self.door = door
+        self._loader = loader
+
+    @property
+    def state(self) -> State:
+        """The state of the app at hand."""
+        found: State = current_app.extensions[EXTENSION]
+        return found
+
+    def owned(self) -> Owned:
+        """Whose rows the asker may see."""
+        return Owned(self._loader())
+
+    def subscription(self, subscription_id: str) -> Subscription:
+        """One of the asker's subscriptions; 404 for any other."""
+        database, owned = self.state.database, self.owned()
+        found = database.read(
+            lambda c: subscriptions.get_subscription(c, database.tables, subscription_id)
+        )
+        if found is None or found.tenant != owned.tenant:
+            abort(404, f"There is no subscription {subscription_id!r}.")
+        return found
+
+    def message(self, message_id: str) -> Message:
+        """One of the asker's messages; 404 for any other."""
+        database, owned = self.state.database, self.owned()
+        found = database.read(
+            lambda c: lists.list_messages(c, database.tables, message=message_id, owned=owned)
+        )
+        return found[0] if found else abort(404, f"There is no message {message_id!r}.")
+
+    def delivery(self, delivery_id: int) -> Delivery:
+        """One of the asker's deliveries; 404 for any other."""
+        database, owned = self.state.database, self.owned()
+        found = database.read(
+            lambda c: lists.list_deliveries(c, database.tables, delivery=delivery_id, owned=owned)
+        )
+        return found[0] if found else abort(404, f"There is no delivery {delivery_id}.")
+
+    def body(self, schema: type[Schema]) -> dict[str, Any]:
+        """The request's JSON body, judged; an absent one is empty."""
+        if not request.get_data(cache=True):
+            given: Any = {}
+        else:
+            given = request.get_json()
+        loaded: dict[str, Any] = schema().load(given)
+        return loaded
+
+    def page(
+        self, kind: str, schema: type[Schema], rows: Callable[[Position | None, int], list[Any]]
+    ) -> Response:
+        """A page of a list, newest first.
+
+        :param rows: from a position and a number to so many rows after it.
+        """
+        whose = (kind, self.owned().tenant)
+        cursors = Cursors(self.state.keyring.purpose_keys("cursor"))
+        limit = self._limit()
+        before = None
+        if "cursor" in request.args:
+            before = cursors.read(whose, request.args["cursor"])
+            if before is None:
+                abort(400, "This cursor is none of this list. Begin without one.")
+        found = rows(before, limit + 1)
+        following = None
+        if len(found) > limit:
+            last = found[limit - 1]
+            following = cursors.write(whose, (microseconds(last.created_at.timestamp()), last.id))
+        return self.answer(schema, {"data": found[:limit], "next": following})
+
+    def _limit(self) -> int:
+        text = request.args.get("limit", str(PAGE))
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LONGEST_PAGE):
+            abort(400, f"limit is a whole number from 1 to {LONGEST_PAGE}.")
+        return int(text)
+
+    def answer(self, schema: type[Schema], value: Any, status: int = 200) -> Response:
+        """A JSON answer; of a GET with an ETag, and 304 where the asker has it."""
+        text = json.dumps(schema().dump(value), default=str)
+        response = Response(text, status, content_type="application/json")
+        response.headers["Cache-Control"] = "private, no-cache" if _reads() else "no-store"
+        if _reads():
+            response.set_etag(etag_of(text))
+            response.make_conditional(request)
+        return response
+
+
+def etag_of(text: str) -> str:
+    """The ETag of a JSON text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _reads() -> bool:
+    return request.method in ("GET", "HEAD")

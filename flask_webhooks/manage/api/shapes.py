@@ -1,0 +1,233 @@
+"""What the API takes and gives, as marshmallow schemas: its JSON, and its part of the document."""
+
+from __future__ import annotations
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+
+
+class _Body(Schema):
+    """What comes in: an unknown member is an error."""
+
+    class Meta:
+        unknown = RAISE
+
+
+_ID = {"description": "Its id."}
+_ORDERS = ["skip", "park"]
+
+
+class Catalogued(Schema):
+    """A webhook that can be subscribed to."""
+
+    name = fields.String(required=True)
+    summary = fields.String(allow_none=True)
+    description = fields.String(allow_none=True)
+    payload_schema = fields.Dict(required=True, data_key="schema")
+    example = fields.Raw()
+
+
+class Catalogue(Schema):
+    """Every webhook."""
+
+    data = fields.List(fields.Nested(Catalogued), required=True)
+
+
+class NewSubscription(_Body):
+    """A URL, and what it wants."""
+
+    url = fields.String(required=True, validate=validate.Length(1, 2000))
+    names = fields.List(
+        fields.String(validate=validate.Length(1, 200)),
+        required=True,
+        validate=validate.Length(1, 100),
+        metadata={"description": "Names of webhooks, or patterns such as `booking.*`."},
+    )
+    key = fields.String(validate=validate.Length(1, 200), allow_none=True)
+    filter = fields.Dict(
+        allow_none=True, metadata={"description": "What a payload must hold, by path."}
+    )
+    headers = fields.Dict(keys=fields.String(), values=fields.String(), allow_none=True)
+    schedule = fields.List(fields.Float(), allow_none=True, validate=validate.Length(1, 50))
+    rate = fields.Float(allow_none=True, metadata={"description": "Requests a second at most."})
+    order = fields.String(allow_none=True, validate=validate.OneOf(_ORDERS))
+
+
+class ChangedSubscription(_Body):
+    """What is to be different; what is left out stays."""
+
+    url = fields.String(validate=validate.Length(1, 2000))
+    names = fields.List(
+        fields.String(validate=validate.Length(1, 200)), validate=validate.Length(1, 100)
+    )
+    filter = fields.Dict(allow_none=True)
+    schedule = fields.List(fields.Float(), allow_none=True, validate=validate.Length(1, 50))
+    rate = fields.Float(allow_none=True)
+    order = fields.String(allow_none=True, validate=validate.OneOf(_ORDERS))
+
+
+class SubscriptionShape(Schema):
+    """A subscription."""
+
+    id = fields.String(required=True, metadata=_ID)
+    url = fields.String(required=True)
+    names = fields.List(fields.String(), required=True)
+    key = fields.String(required=True, allow_none=True)
+    status = fields.String(required=True, validate=validate.OneOf(["enabled", "disabled"]))
+    reason = fields.String(required=True, allow_none=True)
+    filter = fields.Dict(required=True, allow_none=True)
+    schedule = fields.List(
+        fields.Float(), required=True, allow_none=True, attribute="terms.schedule"
+    )
+    rate = fields.Float(required=True, allow_none=True, attribute="terms.rate")
+    order = fields.String(required=True, allow_none=True, attribute="terms.order")
+    callback = fields.String(required=True, allow_none=True)
+    created_at = fields.DateTime(required=True, data_key="createdAt")
+    expires_at = fields.DateTime(required=True, allow_none=True, data_key="expiresAt")
+
+
+class SubscriptionWithSecret(SubscriptionShape):
+    """A subscription with its secret, which is shown here and never again."""
+
+    secret = fields.String(required=True)
+
+
+class MessageShape(Schema):
+    """A message."""
+
+    id = fields.String(required=True, metadata=_ID)
+    name = fields.String(required=True)
+    key = fields.String(required=True, allow_none=True)
+    created_at = fields.DateTime(required=True, data_key="createdAt")
+
+
+class MessageWithPayload(MessageShape):
+    """A message with its payload."""
+
+    payload = fields.Raw(required=True)
+
+
+class DeliveryShape(Schema):
+    """One message to one subscription."""
+
+    id = fields.Integer(required=True, metadata=_ID)
+    message_id = fields.String(required=True, data_key="messageId")
+    subscription_id = fields.String(required=True, data_key="subscriptionId")
+    name = fields.String(required=True)
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(["pending", "delivered", "exhausted", "cancelled"]),
+    )
+    reason = fields.String(required=True, allow_none=True)
+    attempts = fields.Integer(required=True)
+    due_at = fields.DateTime(required=True, data_key="dueAt")
+    created_at = fields.DateTime(required=True, data_key="createdAt")
+    settled_at = fields.DateTime(required=True, allow_none=True, data_key="settledAt")
+
+
+class AttemptShape(Schema):
+    """One HTTP try of a delivery."""
+
+    number = fields.Integer(required=True)
+    succeeded = fields.Boolean(required=True)
+    status_code = fields.Integer(required=True, allow_none=True, data_key="statusCode")
+    failure = fields.String(
+        required=True, allow_none=True, metadata={"description": "Its class, such as `timeout`."}
+    )
+    words = fields.String(required=True, allow_none=True)
+    answer = fields.String(
+        required=True, allow_none=True, metadata={"description": "The first bytes of the answer."}
+    )
+    started_at = fields.DateTime(required=True, data_key="startedAt")
+    seconds = fields.Float(required=True, allow_none=True)
+
+
+class DeliveryWithAttempts(DeliveryShape):
+    """A delivery, why it stands as it does, and its attempts, newest first."""
+
+    explanation = fields.String(required=True)
+    attempts_made = fields.List(fields.Nested(AttemptShape), required=True, data_key="attemptsMade")
+
+
+def listed(item: type[Schema]) -> type[Schema]:
+    """The page of a list: its items, and the cursor of the next page."""
+    name = item.__name__.removesuffix("Shape") + "Page"
+    page = {
+        "data": fields.List(fields.Nested(item), required=True),
+        "next": fields.String(
+            required=True, allow_none=True, metadata={"description": "`cursor` of the next page."}
+        ),
+    }
+    made: type[Schema] = type(name, (Schema,), {**page, "__doc__": f"{name}."})
+    return made
+
+
+SubscriptionPage = listed(SubscriptionShape)
+MessagePage = listed(MessageShape)
+DeliveryPage = listed(DeliveryShape)
+
+
+class Replay(_Body):
+    """Which deliveries to make again; at least one member besides `dryRun`."""
+
+    message = fields.String(data_key="messageId")
+    subscription = fields.String(data_key="subscriptionId")
+    name = fields.String()
+    status = fields.String(validate=validate.OneOf(["delivered", "exhausted", "cancelled"]))
+    since = fields.AwareDateTime()
+    until = fields.AwareDateTime()
+    dry_run = fields.Boolean(load_default=False, data_key="dryRun")
+
+    @validates_schema
+    def _has_a_filter(self, data: dict[str, object], **_: object) -> None:
+        if set(data) == {"dry_run"}:
+            raise ValidationError("Name what to replay, such as a status.")
+
+
+class Recovery(_Body):
+    """From when on to deliver again what was not delivered."""
+
+    since = fields.AwareDateTime(required=True)
+    dry_run = fields.Boolean(load_default=False, data_key="dryRun")
+
+
+class Rotation(_Body):
+    """How long the secret before goes on signing."""
+
+    overlap = fields.Float(
+        load_default=86400.0,
+        validate=validate.Range(0, 30 * 86400),
+        metadata={"description": "Seconds."},
+    )
+
+
+class Trial(_Body):
+    """What to send as a test."""
+
+    name = fields.String(
+        allow_none=True, metadata={"description": "A webhook; by default the first it wants."}
+    )
+
+
+class Counted(Schema):
+    """How many deliveries."""
+
+    count = fields.Integer(required=True)
+    dry_run = fields.Boolean(required=True, data_key="dryRun")
+
+
+class Explained(Schema):
+    """Why a message did, or did not, reach a subscription."""
+
+    code = fields.String(required=True)
+    words = fields.String(required=True)
+    delivery_id = fields.Integer(required=True, allow_none=True, data_key="deliveryId")
+
+
+class Problem(Schema):
+    """Problem details (RFC 9457)."""
+
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    code = fields.String(required=True)
+    errors = fields.Dict()
