@@ -44,6 +44,7 @@ from .rules.patterns import is_pattern, matches, wanted
 from .rules.terms import Terms
 from .state import EXTENSION, State
 from .store import lists, purging, queue, subscriptions
+from .store.lists import Standing
 from .store.records import Attempt, Delivery, Message, Owned, Subscription, identity, microseconds
 from .store.tables import Tables, make_tables
 from .subscribing import change, reseal, rotate, subscribe
@@ -593,6 +594,12 @@ class Webhooks:
         """The attempts of one delivery, newest first."""
         database = self._state.database
         return database.read(lambda c: lists.list_attempts(c, database.tables, identity(delivery)))
+
+    def standing(self) -> Standing:
+        """How the queue stands: what waits, what is due and for how long, what failed."""
+        state = self._state
+        now = microseconds(state.clock())
+        return state.database.read(lambda c: lists.standing(c, state.database.tables, now))
 
     def explain(self, message: Message | str, subscription: Subscription | str) -> Explanation:
         """Say why a message did, or did not, reach a subscription: a code and a sentence.

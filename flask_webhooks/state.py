@@ -29,7 +29,9 @@ from .telling import tell, tell_of_message
 if TYPE_CHECKING:
     # These rooms bring apispec, marshmallow, requests and TLS: they are entered on first need.
     from .deliver.dispatcher import Dispatcher, Publish
+    from .deliver.outcome import Outcome
     from .deliver.ownership import Ownership
+    from .deliver.transport import Transport
     from .deliver.worker import Policy, Worker
     from .describe.contracts import Contract
     from .describe.openapi import Description
@@ -255,22 +257,27 @@ class State:
                 self._thread = None
             return self._worker
 
-    def _make_worker(self) -> Worker:
+    def transport(self) -> Transport:
+        """A new transport by the settings: the only way out."""
         from .deliver.transport import Transport
-        from .deliver.worker import Worker, lease_for
 
         settings = self.settings
-        transport = Transport(
+        return Transport(
             settings.url_rules(),
             response_limit=settings.response_limit,
             verify=settings.ca_bundle or True,
             client_cert=settings.client_cert,
             proxy=settings.proxy,
         )
+
+    def _make_worker(self) -> Worker:
+        from .deliver.worker import Worker, lease_for
+
+        settings = self.settings
         return Worker(
             database=self.database,
             keyring=lambda: self.keyring,
-            transport=transport,
+            transport=self.transport(),
             policy_of=self._policy_of,
             tell=partial(tell, self.app, self.database),
             user_agent=f"Flask-Webhooks/{version('Flask-Webhooks')}",
@@ -366,6 +373,20 @@ class State:
         """Make the deliveries that an engine was given."""
         with self.app.app_context():
             self.worker.deliver(delivery_ids)
+
+    def forward(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Outcome:
+        """Send a request as it came on to another URL, by the rules that deliveries obey."""
+        from .deliver.transport import Outgoing
+
+        return self.transport().send(
+            Outgoing(
+                method="POST",
+                url=url,
+                headers=tuple(headers),
+                body=body,
+                timeout=self.settings.timeout,
+            )
+        )
 
     def start_worker(self) -> None:
         """Start the worker thread of this process, once."""

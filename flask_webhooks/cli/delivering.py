@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -13,6 +15,9 @@ from ..exceptions import PayloadError
 from ..rules.urls import shown
 from ..store.records import Delivery, Message
 from .door import Door, echo_table, jsonable, plain_errors, state, when
+
+#: Seconds between two looks of ``deliveries --follow``.
+_LOOK_EVERY = 0.5
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
@@ -42,18 +47,21 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     @click.option("--subscription", help="Only those to this subscription.")
     @click.option("--status", type=click.Choice(["pending", "delivered", "exhausted", "cancelled"]))
     @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+    @click.option("--follow", is_flag=True, help="Go on: a line whenever one changes.")
     @plain_errors
     def deliveries(
-        message: str | None, subscription: str | None, status: str | None, as_json: bool
+        message: str | None,
+        subscription: str | None,
+        status: str | None,
+        as_json: bool,
+        follow: bool,
     ) -> None:
         """List deliveries, newest first."""
-        found = webhooks.deliveries(message=message, subscription=subscription, status=status)
-        if as_json:
-            for one in found:
-                click.echo(json.dumps(jsonable(one)))
-            return
-        rows = [_row(delivery) for delivery in found]
-        echo_table(rows, "No deliveries. Make one: flask webhooks trigger NAME")
+
+        def found() -> list[Delivery]:
+            return webhooks.deliveries(message=message, subscription=subscription, status=status)
+
+        _follow(found, as_json) if follow else _list(found(), as_json)
 
     @group.command()
     @click.option("--until-idle", is_flag=True, help="Deliver what is due now, then end.")
@@ -70,6 +78,27 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         click.echo(f"Delivering from {url}. Ctrl+C ends it after what is under way.")
         running.run()
         click.echo("Stopped. What was not delivered stays stored.")
+
+
+def _list(found: Sequence[Delivery], as_json: bool) -> None:
+    if as_json:
+        for one in found:
+            click.echo(json.dumps(jsonable(one)))
+        return
+    rows = [_row(delivery) for delivery in found]
+    echo_table(rows, "No deliveries. Make one: flask webhooks trigger NAME")
+
+
+def _follow(found: Callable[[], list[Delivery]], as_json: bool) -> None:
+    """Print each delivery, and again whenever it has changed, until interrupted."""
+    printed: dict[int, tuple[object, ...]] = {}
+    while True:
+        for one in reversed(found()):
+            state_of = (one.status, one.reason, one.attempts)
+            if printed.get(one.id) != state_of:
+                printed[one.id] = state_of
+                click.echo(json.dumps(jsonable(one)) if as_json else "  ".join(_row(one)))
+        time.sleep(_LOOK_EVERY)
 
 
 def _show(webhooks: Door, message: Message) -> None:

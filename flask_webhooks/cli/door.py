@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -12,7 +13,9 @@ from flask import current_app
 
 from ..declarations import Webhook
 from ..exceptions import WebhooksError
+from ..explaining import Explanation
 from ..state import EXTENSION, State
+from ..store.lists import Standing
 from ..store.records import Delivery, Message, Subscription
 
 P = ParamSpec("P")
@@ -63,6 +66,12 @@ class Door(Protocol):
     ) -> list[Delivery]: ...
     def attempts(self, delivery: Delivery | int) -> list[Any]: ...
     def run_until_idle(self) -> None: ...
+    def standing(self) -> Standing: ...
+    def explain(self, message: Message | str, subscription: Subscription | str) -> Explanation: ...
+    def rotate(self, subscription: Subscription | str, *, overlap: float = ...) -> Subscription: ...
+    def cancel(self, delivery: Delivery | int) -> bool: ...
+    def test(self, subscription: Subscription | str, name: str | None = None) -> Message: ...
+    def purge(self, older_than: float | None = None, *, dry_run: bool = False) -> int: ...
 
 
 def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
@@ -104,7 +113,13 @@ def jsonable(record: Any) -> Any:
     """One record as plain JSON; bytes and secrets stay out."""
     fields = {name: getattr(record, name) for name in record.__dataclass_fields__}
     return {
-        name: value.isoformat() if isinstance(value, datetime) else value
+        name: _plain(value)
         for name, value in fields.items()
         if name not in ("body", "excerpt", "secret")
     }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

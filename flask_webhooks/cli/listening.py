@@ -16,6 +16,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from ..exceptions import VerificationError
 from ..rules.signing import verify
+from ..state import State
 from .door import Door, plain_errors, state
 
 
@@ -30,9 +31,15 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     )
     @click.option("--key", help="Subscribe for this key only.")
     @click.option("--tenant", help="Subscribe for this tenant.")
+    @click.option("--forward-to", help="Send each on to this URL of yours, and answer as it does.")
     @plain_errors
     def listen(
-        names: tuple[str, ...], port: int, answer: int, key: str | None, tenant: str | None
+        names: tuple[str, ...],
+        port: int,
+        answer: int,
+        key: str | None,
+        tenant: str | None,
+        forward_to: str | None,
     ) -> None:
         """Receive the named webhooks (all, when none is named) on this machine.
 
@@ -41,7 +48,8 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         """
         wanted = names or tuple(webhook.name for webhook in webhooks)
         keys = [key.public for key in state().keyring.signing_keys]
-        receiver = _Receiver(answer, keys, _name_finder(webhooks))
+        answering = _Forwarder(state(), forward_to) if forward_to else _Answer(answer)
+        receiver = _Receiver(answering, keys, _name_finder(webhooks))
         server = make_server("127.0.0.1", port, receiver, threaded=True, request_handler=_Quiet)
         url = f"http://127.0.0.1:{server.server_port}/"
         made = webhooks.subscribe(url, wanted, key=key, tenant=tenant)
@@ -56,10 +64,43 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
             click.echo("Ended; the subscription is deleted.")
 
 
-class _Receiver:
-    """A WSGI app: verify, print a line, answer."""
+class _Answer:
+    """Answers every request alike."""
 
-    def __init__(self, answer: int, keys: Sequence[str], name_of: Callable[[str], str]) -> None:
+    def __init__(self, status: int) -> None:
+        self._status = status
+
+    def __call__(self, request: Request) -> tuple[int, str]:
+        return self._status, "verified"
+
+
+class _Forwarder:
+    """Sends a request on as it came, and answers with the status that comes back."""
+
+    def __init__(self, current: State, url: str) -> None:
+        self._send, self._url = current.forward, url
+
+    def __call__(self, request: Request) -> tuple[int, str]:
+        kept = ("webhook-", "content-type", "x-", "user-agent")
+        headers = tuple((n, v) for n, v in request.headers if n.lower().startswith(kept))
+        outcome = self._send(self._url, headers, request.get_data())
+        if outcome.status is None:
+            return 502, f"verified, but {self._url} failed: {outcome.reason} {outcome.detail}"
+        return outcome.status, f"verified, and forwarded in {outcome.duration * 1000:.0f} ms"
+
+
+class _Receiver:
+    """A WSGI app: verify, print a line, answer.
+
+    :param answer: from a verified request to a status and what is said of it.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Request], tuple[int, str]],
+        keys: Sequence[str],
+        name_of: Callable[[str], str],
+    ) -> None:
         self.secrets = list(keys)
         self._answer = answer
         self._name_of = name_of
@@ -69,7 +110,7 @@ class _Receiver:
         body = request.get_data()
         try:
             verify(body, request.headers, self.secrets)
-            status, verdict = self._answer, "verified"
+            status, verdict = self._answer(request)
         except VerificationError as error:
             status, verdict = 400, f"REFUSED: {error}"
         message = request.headers.get("webhook-id", "-")

@@ -1,4 +1,4 @@
-"""Commands that put things right: ``replay``, ``enable``, ``disable`` and ``reseal``."""
+"""Commands that put things right: ``replay``, ``cancel``, ``enable``, ``rotate``, ``purge``, …"""
 
 from __future__ import annotations
 
@@ -67,6 +67,50 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     def disable(subscription_id: str) -> None:
         """Let the subscription ID take no more deliveries, and cancel what waits for it."""
         _say(webhooks.disable(subscription_id), f"Disabled {subscription_id}.", "enabled")
+
+    @group.command()
+    @click.argument("delivery", type=int)
+    @plain_errors
+    def cancel(delivery: int) -> None:
+        """Give up the pending or exhausted DELIVERY; replay takes it up again."""
+        if not webhooks.cancel(delivery):
+            raise click.ClickException(
+                f"Delivery {delivery} is not there, has ended, or is just under way. "
+                f"Look at it: flask webhooks show {delivery}"
+            )
+        click.echo(f"Cancelled {delivery}.")
+
+    @group.command()
+    @click.argument("subscription_id", metavar="ID")
+    @click.option("--overlap", default=86400.0, show_default=True,
+                  help="Seconds for which the secret before signs too.")  # fmt: skip
+    @plain_errors
+    def rotate(subscription_id: str, overlap: float) -> None:
+        """Give the subscription ID another secret, shown once."""
+        click.echo(f"Secret {webhooks.rotate(subscription_id, overlap=overlap).secret}")
+        click.echo("It can't be shown again.")
+
+    @group.command("test")
+    @click.argument("subscription_id", metavar="ID")
+    @click.option("--name", help="A webhook; by default the first that it wants.")
+    @plain_errors
+    def send_test(subscription_id: str, name: str | None) -> None:
+        """Send the subscription ID, and nobody else, an example payload."""
+        message = webhooks.test(subscription_id, name)
+        click.echo(f"Stored {message.id}. See what comes of it: flask webhooks show {message.id}")
+
+    @group.command()
+    @click.option("--days", type=float, help="Older than this; by default WEBHOOKS_RETENTION.")
+    @click.option("--yes", is_flag=True, help="Do it; without it they are only counted.")
+    @plain_errors
+    def purge(days: float | None, yes: bool) -> None:
+        """Delete old messages with their deliveries and attempts, but nothing that is pending."""
+        count = webhooks.purge(None if days is None else days * 86400, dry_run=not yes)
+        noun = "message" if count == 1 else "messages"
+        click.echo(
+            f"Deleted {count} {noun}." if yes
+            else f"This would delete {count} {noun}. Add --yes to do it."
+        )  # fmt: skip
 
     @group.command()
     @plain_errors

@@ -19,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from ..exceptions import StoreError
 from . import making
-from .dialects import locks_rows, makes_tables_apart
+from .dialects import locks_rows, makes_tables_apart, one_at_a_time
 from .tables import Tables
 
 logger = logging.getLogger("flask_webhooks.store")
@@ -32,8 +32,9 @@ _CACHE = 16_384  # KiB for each connection, when they are needed
 _CHECKPOINT = 4000
 #: Seconds for which a write is tried again while the database is busy.
 _PATIENCE = 10.0
-# Lock-wait timeout and deadlock (MySQL, MariaDB), serialization failure and deadlock (PostgreSQL).
-_TRANSIENT_CODES = {1205, 1213, "40001", "40P01"}
+# Lock-wait timeout, deadlock, and the same over the next id (MySQL, MariaDB); serialization
+# failure and deadlock (PostgreSQL).
+_TRANSIENT_CODES = {1205, 1213, 1467, "40001", "40P01"}
 
 
 class Database:
@@ -213,12 +214,12 @@ def _make_missing(engine: Engine, tables: Tables) -> None:
     while True:
         try:
             if not making.has_tables(engine, tables) or making.lacks(engine, tables):
-                with _transaction(engine) as connection:
-                    making.make(connection, tables)
+                turn = f"make {tables.attempts.name}"
+                with _transaction(engine) as c, one_at_a_time(c, turn, _PATIENCE):
+                    making.make(c, tables)
             return
         except DBAPIError as error:
-            # Another process may be making them just now, table by table.
-            if time.monotonic() > give_up or not (_is_transient(error) or _is_race(error)):
+            if time.monotonic() > give_up or not _is_transient(error):
                 raise StoreError(
                     "The tables of Flask-Webhooks are missing, or of an older version, and could "
                     f"not be made: {type(error.orig).__name__}. Make them by 'flask webhooks "
@@ -276,12 +277,6 @@ def _code(error: DBAPIError) -> Any:
 
 def _is_transient(error: DBAPIError) -> bool:
     return _code(error) in _TRANSIENT_CODES or "database is locked" in str(error.orig)
-
-
-def _is_race(error: DBAPIError) -> bool:
-    """Whether a table or its name in the catalogue was there when it was to be made."""
-    codes = {1050, 1061, "42P07", "23505"}
-    return _code(error) in codes or "already exists" in str(error.orig)
 
 
 def _own_engine(uri: str | None) -> Engine:

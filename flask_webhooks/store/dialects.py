@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
@@ -155,3 +156,25 @@ def makes_tables_apart(engine: Engine) -> bool:
     wait for the app's write lock for ever, but keeps tables in the app's transaction.
     """
     return locks_rows(engine)
+
+
+@contextmanager
+def one_at_a_time(connection: Connection, name: str, seconds: float) -> Iterator[None]:
+    """Let the processes that share a database do something in turns, within a transaction.
+
+    In SQLite a transaction that writes is alone already.
+
+    :param name: the same in all of them.
+    :param seconds: how long MySQL and MariaDB wait for their turn; then they go on all the same.
+    """
+    dialect = connection.dialect.name
+    if dialect == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
+    if dialect not in _MYSQL:
+        yield
+        return
+    connection.execute(select(func.get_lock(name, seconds)))
+    try:
+        yield
+    finally:
+        connection.execute(select(func.release_lock(name)))

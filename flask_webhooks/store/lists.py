@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from .records import Attempt, Delivery, DeliveryStatus, Message, Owned, maybe_moment, moment
 from .tables import Tables
@@ -83,6 +85,50 @@ def list_messages(
         query = query.where(owner_is(m.tenant, owned))
     query = page(query, m.created_at, m.id, before, limit)
     return [_message(row) for row in connection.execute(query).mappings()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How a queue stands."""
+
+    #: Messages that no worker has fanned out yet.
+    waiting: int
+    #: Deliveries by status.
+    deliveries: Mapping[str, int]
+    #: Pending deliveries that are due.
+    due: int
+    #: Pending deliveries that are under way, or with an engine.
+    under_way: int
+    #: Seconds for which the oldest due delivery has been due; 0 when none is.
+    oldest_due: float
+    #: Subscriptions by status.
+    subscriptions: Mapping[str, int]
+
+
+def standing(connection: Connection, tables: Tables, now: int) -> Standing:
+    """How the queue stands.
+
+    :param now: microseconds since 1970.
+    """
+    d, s, m = tables.deliveries.c, tables.subscriptions.c, tables.messages.c
+    pending = d.status == str(DeliveryStatus.PENDING)
+
+    def counted(*conditions: Any) -> int:
+        return connection.execute(select(func.count()).where(*conditions)).scalar_one()
+
+    def by(column: Any) -> dict[str, int]:
+        rows = connection.execute(select(column, func.count()).group_by(column)).all()
+        return {status: count for status, count in rows}
+
+    oldest = connection.execute(select(func.min(d.due_at)).where(pending)).scalar()
+    return Standing(
+        waiting=counted(m.fanned_out.is_(False)),
+        deliveries=by(d.status),
+        due=counted(pending, d.due_at <= now),
+        under_way=counted(pending, d.due_at > now, d.token.is_not(None)),
+        oldest_due=max(now - (now if oldest is None else oldest), 0) / 1e6,
+        subscriptions=by(s.status),
+    )
 
 
 def is_fanned_out(connection: Connection, tables: Tables, message: str) -> bool:

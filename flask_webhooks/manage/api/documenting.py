@@ -14,7 +14,7 @@ from .shapes import Problem
 View = Callable[..., Any]
 
 _PAGING = (
-    {"name": "cursor", "in": "query", "schema": {"type": "string"},
+    {"name": "cursor", "in": "query", "schema": {"type": "string", "minLength": 1},
      "description": "`next` of the page before."},
     {"name": "limit", "in": "query", "schema": {
         "type": "integer", "minimum": 1, "maximum": LONGEST_PAGE, "default": PAGE}},
@@ -24,6 +24,7 @@ _IDEMPOTENCY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
     "description": "The same request with the same key is done once, and answered alike.",
 }  # fmt: skip
+_FILTERS = {"status": {"enum": ["pending", "delivered", "exhausted", "cancelled"]}}
 _REFUSALS = {
     400: "The request is malformed.",
     404: "There is no such thing, or it is another's.",
@@ -71,7 +72,8 @@ class Documented:
     ) -> Callable[[View], View]:
         """A decorator: the operation's id and summary, what it takes and what it answers."""
         parameters: list[Mapping[str, Any]] = [
-            {"name": name, "in": "query", "schema": {"type": "string"}} for name in filters
+            {"name": name, "in": "query", "schema": _FILTERS.get(name, {"type": "string"})}
+            for name in filters
         ]
         parameters += _PAGING if paged else ()
         parameters += [_IDEMPOTENCY] if idempotent else []

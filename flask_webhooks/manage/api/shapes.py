@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
 
 
@@ -10,6 +12,15 @@ class _Body(Schema):
 
     class Meta:
         unknown = RAISE
+
+
+class _Flag(fields.Boolean):
+    """True or false, and not what looks like them."""
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
 
 
 _ID = {"description": "Its id."}
@@ -175,7 +186,7 @@ class Replay(_Body):
     status = fields.String(validate=validate.OneOf(["delivered", "exhausted", "cancelled"]))
     since = fields.AwareDateTime()
     until = fields.AwareDateTime()
-    dry_run = fields.Boolean(load_default=False, data_key="dryRun")
+    dry_run = _Flag(load_default=False, data_key="dryRun")
 
     @validates_schema
     def _has_a_filter(self, data: dict[str, object], **_: object) -> None:
@@ -187,7 +198,7 @@ class Recovery(_Body):
     """From when on to deliver again what was not delivered."""
 
     since = fields.AwareDateTime(required=True)
-    dry_run = fields.Boolean(load_default=False, data_key="dryRun")
+    dry_run = _Flag(load_default=False, data_key="dryRun")
 
 
 class Rotation(_Body):
