@@ -3,6 +3,7 @@
 from .declarations import Callback, Operation, Webhook
 from .exceptions import (
     ConfigurationError,
+    ConflictError,
     DeclarationError,
     ExpressionError,
     FilterError,
@@ -43,6 +44,7 @@ __all__ = [
     "Attempt",
     "Callback",
     "ConfigurationError",
+    "ConflictError",
     "DeclarationError",
     "Delivery",
     "DeliveryStatus",

@@ -72,3 +72,7 @@ class VerificationError(WebhooksError):
 
 class FilterError(WebhooksError, ValueError):
     """A subscription's filter is malformed, or names a field that no payload has."""
+
+
+class ConflictError(WebhooksError):
+    """A subscription is no longer what it was when it was read, or a key was used for another."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -35,19 +34,17 @@ from .declarations import (
     url_templates,
 )
 from .describe.neighbours.clashes import check_urls
-from .exceptions import ConfigurationError, DeclarationError, UnknownWebhookError, WebhooksError
+from .exceptions import ConfigurationError, DeclarationError, WebhooksError
 from .explaining import Explanation, explain
 from .manage.documents import documents
-from .rules.filters import check_filter
 from .rules.options import LegacySignature, Options
-from .rules.patterns import is_pattern, matches, wanted
+from .rules.patterns import to_try, unknown
 from .rules.terms import Terms
 from .state import EXTENSION, State
-from .store import lists, purging, queue, subscriptions
+from .store import lists, subscriptions
 from .store.lists import Standing
 from .store.records import Attempt, Delivery, Message, Owned, Subscription, identity, microseconds
 from .store.tables import Tables, make_tables
-from .subscribing import change, reseal, rotate, subscribe
 from .watching import watch
 
 if TYPE_CHECKING:
@@ -289,21 +286,13 @@ class Webhooks:
         try:
             return self._declared[name]
         except KeyError:
-            raise UnknownWebhookError(self._unknown(name)) from None
+            raise unknown(name, self._declared) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._declared
 
     def __iter__(self) -> Iterator[Webhook]:
         return iter(tuple(self._declared.values()))
-
-    def _unknown(self, name: str) -> str:
-        close = difflib.get_close_matches(str(name), self._declared, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else self._known()
-        return f"No webhook or callback is named {name!r}. {hint}"
-
-    def _known(self) -> str:
-        return f"Declared: {', '.join(sorted(self._declared)) or 'nothing'}."
 
     def _declare(
         self, declared: Declared, on: Signal | None, payload: Callable[..., Any] | None
@@ -398,23 +387,15 @@ class Webhooks:
         :raises FilterError: the filter is malformed, or names a field that no payload has.
         :raises UnknownWebhookError: a name was not declared.
         """
-        named = [names] if isinstance(names, str) else list(names)
-        state = self._state
-        self._check_wanted(named)
-        return subscribe(
+        return self._state.subscribing.subscribe(
             url,
-            named,
+            [names] if isinstance(names, str) else list(names),
             tenant=tenant,
             key=None if key is None else str(key),
             secret=secret,
             options=Options.of(headers, legacy_signatures),
             terms=Terms.of(schedule=schedule, rate=rate, order=order),
-            filter_text=None if filter is None else self._checked_filter(filter, named),
-            rules=state.settings.url_rules(),
-            limits=state.settings.limits(),
-            keyring=state.keyring,
-            database=state.database,
-            now=state.clock(),
+            filter=filter,
             idempotency_key=idempotency_key,
         )
 
@@ -428,69 +409,43 @@ class Webhooks:
         schedule: Sequence[float] | None | EllipsisType = ...,
         rate: float | None | EllipsisType = ...,
         order: Literal["skip", "park"] | None | EllipsisType = ...,
+        headers: Mapping[str, str] | None | EllipsisType = ...,
+        expected: Subscription | None = None,
     ) -> Subscription:
         """Change a subscription; what is not given stays, and ``None`` takes back.
 
         What waits goes to the new URL. Names and a filter decide about what is sent from now on.
 
+        :param headers: replace all that were asked for before.
+        :param expected: what the subscription was when you read it.
+        :raises ConflictError: it is no longer as ``expected``.
         :raises WebhooksError: there is no such subscription, or a value can't work; the classes
             are those of :meth:`subscribe`.
         """
-        state = self._state
-        found = self._found(subscription)
-        terms = Terms.of(
-            schedule=found.terms.schedule if isinstance(schedule, EllipsisType) else schedule,
-            rate=found.terms.rate if isinstance(rate, EllipsisType) else rate,
-            order=found.terms.order if isinstance(order, EllipsisType) else order,
+        terms = {"schedule": schedule, "rate": rate, "order": order}
+        return self._state.subscribing.change(
+            identity(subscription),
+            url=url,
+            names=names,
+            filter=filter,
+            terms={k: v for k, v in terms.items() if not isinstance(v, EllipsisType)},
+            headers=headers,
+            expected=expected,
         )
-        changes: dict[str, Any] = {} if terms == found.terms else {"terms": terms}
-        if names is not None:
-            self._check_wanted(names)
-        given = found.filter if isinstance(filter, EllipsisType) else filter
-        if given != found.filter or (names is not None and given is not None):
-            checked = given and self._checked_filter(given, names or found.names)
-            changes["filter"] = checked or None
-        change(
-            found.id, url=url, names=names, changes=changes, rules=state.settings.url_rules(),
-            limits=state.settings.limits(), database=state.database, now=state.clock(),
-        )  # fmt: skip
-        return self._found(found.id)
 
-    def _found(self, subscription: Subscription | str) -> Subscription:
-        database, chosen = self._state.database, identity(subscription)
-        found = database.read(lambda c: subscriptions.get_subscription(c, database.tables, chosen))
-        if found is None:
-            raise WebhooksError(f"There is no subscription {chosen!r}: see subscriptions().")
-        return found
+    def header_names(self, subscription: Subscription | str) -> tuple[str, ...]:
+        """The names of the headers that a subscription asked for; their values are never shown."""
+        return self._state.subscribing.header_names(identity(subscription))
 
     def test(self, subscription: Subscription | str, name: str | None = None) -> Message:
         """Send one subscription an example payload, and nobody else.
 
         :param name: of a webhook; by default the first that the subscription wants.
         :returns: the message, which is delivered as any other.
+        :raises UnknownWebhookError: the subscription does not want it.
         """
-        found = self._found(subscription)
-        names = [n for n in self._declared if wanted(found.names, n)]
-        chosen = names[0] if name is None and names else (name or "")
-        if chosen not in names:
-            raise UnknownWebhookError(
-                f"The subscription wants {', '.join(found.names)}, and not {chosen!r}."
-            )
-        return self._state.emit_for_one(self[chosen], found)
-
-    def _check_wanted(self, names: Sequence[str]) -> None:
-        if not names:
-            raise WebhooksError("names= is empty: name the webhooks that the URL wants.")
-        for name in names:
-            if not is_pattern(str(name)):
-                self[name]
-            elif not any(matches(name, declared) for declared in self._declared):
-                raise UnknownWebhookError(f"No webhook matches {name!r}. {self._known()}")
-
-    def _checked_filter(self, given: Mapping[str, Any], names: Sequence[str]) -> str:
-        described = self._state.description
-        schemas = {n: s for n, s in described.payloads.items() if wanted(names, n)}
-        return check_filter(given, schemas, described.components)
+        found = self._state.subscribing.find(identity(subscription))
+        return self._state.emit_for_one(self[to_try(found.names, self._declared, name)], found)
 
     def unsubscribe(self, subscription: Subscription | str) -> bool:
         """Delete a subscription with its deliveries; whether there was one."""
@@ -533,14 +488,8 @@ class Webhooks:
         :returns: the subscription with its new secret, which is shown here and never again.
         :raises SecretError: the secret is malformed, or the one before doesn't open.
         """
-        state = self._state
-        return rotate(
-            identity(subscription),
-            secret=secret,
-            overlap=in_seconds(overlap),
-            keyring=state.keyring,
-            database=state.database,
-            now=state.clock(),
+        return self._state.subscribing.rotate(
+            identity(subscription), secret=secret, overlap=in_seconds(overlap)
         )
 
     def reseal(self) -> int:
@@ -551,7 +500,7 @@ class Webhooks:
 
         :raises SecretError: a secret doesn't open with any of the keys; nothing is changed then.
         """
-        return reseal(self._state.keyring, self._state.database)
+        return self._state.subscribing.reseal()
 
     def tenant_secret(self, tenant: str) -> str:
         """The tenant's own ``whsec_…`` secret: it verifies what goes to URLs that its calls gave.
@@ -561,13 +510,21 @@ class Webhooks:
         return self._state.keyring.tenant_secrets(tenant)[0]
 
     def subscriptions(
-        self, *, name: str | None = None, key: str | None = None, tenant: str | None = None
+        self,
+        *,
+        name: str | None = None,
+        key: str | None = None,
+        tenant: str | None = None,
+        limit: int | None = None,
     ) -> list[Subscription]:
-        """Subscriptions, newest first; each filter given must match."""
+        """Subscriptions, newest first; each filter given must match.
+
+        :param limit: as many at most.
+        """
         database = self._state.database
         return database.read(
             lambda c: subscriptions.list_subscriptions(
-                c, database.tables, name=name, key=key, tenant=tenant
+                c, database.tables, name=name, key=key, tenant=tenant, limit=limit
             )
         )
 
@@ -577,8 +534,12 @@ class Webhooks:
         message: Message | str | None = None,
         subscription: Subscription | str | None = None,
         status: str | None = None,
+        limit: int | None = None,
     ) -> list[Delivery]:
-        """Deliveries, newest first; each filter given must match."""
+        """Deliveries, newest first; each filter given must match.
+
+        :param limit: as many at most; a busy shop has millions.
+        """
         database = self._state.database
         return database.read(
             lambda c: lists.list_deliveries(
@@ -587,6 +548,7 @@ class Webhooks:
                 message=identity(message),
                 subscription=identity(subscription),
                 status=None if status is None else str(status),
+                limit=limit,
             )
         )
 
@@ -627,6 +589,7 @@ class Webhooks:
         until: datetime | None = None,
         tenant: Owned | None = None,
         dry_run: bool = False,
+        told: Callable[[int], None] = lambda count: None,
     ) -> int:
         """Make settled deliveries due again, from the start of the schedule; the message id stays.
 
@@ -636,44 +599,29 @@ class Webhooks:
         :param since: with ``until``: bounds of the time when the delivery was made.
         :param tenant: only deliveries to this tenant's subscriptions; no filter by itself.
         :param dry_run: only count.
+        :param told: is given how many were done, after each batch of a few hundred.
         :returns: how many deliveries.
+        :raises WebhooksError: there is no filter, or a time has no zone.
         """
-        state, filters = self._state, (delivery, message, subscription, name, status, since, until)
-        if all(value is None for value in filters):
-            raise WebhooksError("replay() needs a filter, such as status='exhausted'.")
-        chosen = queue.replayable(
-            state.database.tables,
+        return self._state.operating.replay(
             delivery=identity(delivery),
             message=identity(message),
             subscription=identity(subscription),
             name=name,
             status=None if status is None else str(status),
-            since=None if since is None else microseconds(since.timestamp()),
-            until=None if until is None else microseconds(until.timestamp()),
-            owned=tenant,
+            since=since,
+            until=until,
+            tenant=tenant,
+            dry_run=dry_run,
+            told=told,
         )
-        count = state.database.write(
-            lambda c: queue.replay(
-                c, state.database.tables, chosen, now=microseconds(state.clock()), dry_run=dry_run
-            )
-        )
-        if count and not dry_run:
-            state.wake()
-        return count
 
     def cancel(self, delivery: Delivery | int) -> bool:
         """Give up a delivery that is pending or exhausted; :meth:`replay` takes it up again.
 
         :returns: whether it was; one that is just under way can't be cancelled.
         """
-        state, chosen = self._state, identity(delivery)
-        now = microseconds(state.clock())
-        done = state.database.write(
-            lambda c: queue.cancel(c, state.database.tables, chosen, now=now)
-        )
-        if done:
-            state.wake()  # what is ordered may go on
-        return done
+        return self._state.operating.cancel(identity(delivery))
 
     def purge(self, older_than: float | timedelta | None = None, *, dry_run: bool = False) -> int:
         """Delete old messages with their deliveries and attempts; a worker does so by itself.
@@ -686,17 +634,8 @@ class Webhooks:
         :raises WebhooksError: no age is given, and none is set.
         """
         state = self._state
-        age = state.settings.retention if older_than is None else older_than
-        if age is None:
-            raise WebhooksError(
-                "purge() needs an age: WEBHOOKS_RETENTION is None, so everything is kept."
-            )
-        before = microseconds(state.clock() - in_seconds(age))
-        if dry_run:
-            return state.database.read(
-                lambda c: purging.count(c, state.database.tables, before=before)
-            )
-        return purging.purge(state.database, before=before)
+        age = state.settings.retention if older_than is None else in_seconds(older_than)
+        return state.operating.purge(age, dry_run=dry_run)
 
     def record(self) -> AbstractContextManager[Recording]:
         """For tests: record what is sent meanwhile, ``with webhooks.record() as box: …``.

@@ -18,12 +18,16 @@ from .config import Settings
 from .declarations import Callback, Webhook
 from .emit import emit
 from .exceptions import ConfigurationError
+from .operating import Operating
+from .rules.filters import check_filter
 from .rules.ids import new_id
+from .rules.patterns import wanted
 from .rules.sealing import KeyRing
 from .store import outbox
 from .store.database import Database
 from .store.records import Message, Subscription, microseconds
 from .store.tables import Tables
+from .subscribing import Subscribing
 from .telling import tell, tell_of_message
 
 if TYPE_CHECKING:
@@ -196,6 +200,30 @@ class State:
                     webhook.name, webhook.schema, published, description.components
                 )
             return self._contracts[webhook.name]
+
+    # Ask and change
+
+    @property
+    def subscribing(self) -> Subscribing:
+        """What makes and changes subscriptions, at this moment."""
+        return Subscribing(
+            database=self.database,
+            keyring=self.keyring,
+            rules=self.settings.url_rules(),
+            limits=self.settings.limits(),
+            declared=[webhook.name for webhook in self._declared()],
+            check_filter=self._check_filter,
+            now=self.clock(),
+        )
+
+    def _check_filter(self, given: Any, names: Sequence[str]) -> str:
+        schemas = {n: s for n, s in self.description.payloads.items() if wanted(names, n)}
+        return check_filter(given, schemas, self.description.components)
+
+    @property
+    def operating(self) -> Operating:
+        """What acts on deliveries and messages, at this moment."""
+        return Operating(database=self.database, wake=self.wake, now=self.clock())
 
     # Emit
 

@@ -147,6 +147,6 @@ def replay(database: Database, *, now: int = 600, dry_run: bool = False, **filte
         ["delivery", "message", "subscription", "name", "status", "since", "until"]
     )
     chosen = queue.replayable(database.tables, **(values | filters))
-    return database.write(
-        lambda c: queue.replay(c, database.tables, chosen, now=now, dry_run=dry_run)
-    )
+    if dry_run:
+        return database.read(lambda c: queue.count_replayable(c, database.tables, chosen))
+    return queue.replay(database, chosen, now=now)

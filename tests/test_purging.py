@@ -97,7 +97,7 @@ def test_a_replayed_delivery_is_safe_again(database: Database) -> None:
         database.tables, delivery=None, message="msg_1", subscription=None, name=None,
         status="delivered", since=None, until=None,
     )  # fmt: skip
-    database.write(lambda c: queue.replay(c, database.tables, chosen, now=50, dry_run=False))
+    queue.replay(database, chosen, now=50)
 
     assert purging.purge(database, before=OLD) == 0
     assert [one.message_id for one in claim(database, now=60)] == ["msg_1"]

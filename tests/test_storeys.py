@@ -18,7 +18,7 @@ STOREYS = (
     ("extension",),
     ("cli", "manage", "watching", "adoption", "testing"),
     ("state",),
-    ("describe", "emit", "capture", "deliver", "subscribing", "telling", "explaining"),
+    ("describe", "emit", "capture", "deliver", "subscribing", "operating", "telling", "explaining"),
     ("declarations", "config"),
     ("store",),
     ("rules", "signals"),

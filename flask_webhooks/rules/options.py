@@ -75,6 +75,11 @@ class Options:
     legacy: tuple[LegacySignature, ...] = ()
     retired: tuple[Retired, ...] = ()
 
+    @property
+    def header_names(self) -> tuple[str, ...]:
+        """The names of the headers; their values are secrets."""
+        return tuple(name for name, _ in self.headers)
+
     def with_retired(self, secret: str, *, until: float, now: float) -> Options:
         """These options, with one more secret that signs until then; the newest first."""
         live = [one for one in self.retired if one.until > now and one.secret != secret]

@@ -1,8 +1,11 @@
-"""Patterns of webhook names: ``booking.*`` wants all whose names begin with ``booking.``."""
+"""Names of webhooks, and patterns of them: ``booking.*`` is all that begin with ``booking.``."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterable
+
+from ..exceptions import UnknownWebhookError, WebhooksError
 
 
 def is_pattern(name: str) -> bool:
@@ -38,3 +41,42 @@ def distinct(names: Iterable[str]) -> list[str]:
 def wanted(names: Collection[str], name: str) -> bool:
     """Whether who asked for ``names`` gets the webhook ``name``."""
     return any(matches(pattern, name) for pattern in names)
+
+
+def check_wanted(names: Collection[str], declared: Collection[str]) -> None:
+    """Judge the names and patterns that a subscription wants.
+
+    :raises UnknownWebhookError: nothing of this name is declared, or nothing matches.
+    """
+    if not names:
+        raise WebhooksError("names= is empty: name the webhooks that the URL wants.")
+    for name in names:
+        if not is_pattern(str(name)):
+            if name not in declared:
+                raise unknown(name, declared)
+        elif not any(matches(name, one) for one in declared):
+            raise UnknownWebhookError(f"No webhook matches {name!r}. {_told(declared)}")
+
+
+def to_try(names: Collection[str], declared: Collection[str], name: str | None) -> str:
+    """The webhook that a subscription is tried with: ``name``, or the first that it wants.
+
+    :raises UnknownWebhookError: the subscription does not want it.
+    """
+    found = [one for one in declared if wanted(names, one)]
+    if name is None and found:
+        return found[0]
+    if name is not None and name in found:
+        return name
+    raise UnknownWebhookError(f"The subscription wants {', '.join(names)}, and not {name or ''!r}.")
+
+
+def unknown(name: str, declared: Collection[str]) -> UnknownWebhookError:
+    """The error for a name that was not declared: which one may have been meant."""
+    close = difflib.get_close_matches(str(name), declared, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else _told(declared)
+    return UnknownWebhookError(f"No webhook or callback is named {name!r}. {hint}")
+
+
+def _told(declared: Collection[str]) -> str:
+    return f"Declared: {', '.join(sorted(declared)) or 'nothing'}."

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, case, func, select, update
+from sqlalchemy import Connection, Select, and_, case, func, select, update
 
 from ..rules.terms import terms_of
 from . import lines, statements
@@ -25,6 +26,9 @@ CLAIMS_BEFORE_QUARANTINE = 3
 
 # Rows looked at beyond those wanted, so that one busy subscription does not hide the others.
 _LOOK_AHEAD = 48
+
+#: Deliveries that are replayed in one transaction.
+_REPLAY_BATCH = 500
 
 _PENDING = str(DeliveryStatus.PENDING)
 #: Holds what an engine has been given: no worker's token.
@@ -399,37 +403,65 @@ def replayable(
     return chosen
 
 
+def count_replayable(connection: Connection, tables: Tables, chosen: Sequence[Any]) -> int:
+    """How many deliveries :func:`replay` would make due again."""
+    found = _settled_ones(tables, chosen).subquery()
+    return connection.execute(select(func.count()).select_from(found)).scalar_one()
+
+
 def replay(
-    connection: Connection, tables: Tables, chosen: Sequence[Any], *, now: int, dry_run: bool
+    database: Database,
+    chosen: Sequence[Any],
+    *,
+    now: int,
+    told: Callable[[int], None] = lambda count: None,
 ) -> int:
     """Make the chosen settled deliveries due again, from the start of the schedule.
 
-    Those to a disabled subscription are left as they are: they could not be delivered.
+    Those to a disabled subscription are left as they are: they could not be delivered. It is done
+    in batches, so that no view waits for all of it.
 
-    :returns: how many there are; a dry run only counts.
+    :param told: is given how many were done, after each batch.
+    :returns: how many.
     """
+    done, last = 0, 0
+    while True:
+        count, last = database.write(partial(_replay_some, database.tables, chosen, last, now))
+        if not last:
+            return done
+        done += count
+        told(done)
+
+
+def _replay_some(
+    tables: Tables, chosen: Sequence[Any], after: int, now: int, connection: Connection
+) -> tuple[int, int]:
+    """Replay the first few after an id: how many, and the id of the last; 0 when there is none."""
+    d = tables.deliveries.c
+    some = _settled_ones(tables, chosen).where(d.id > after).order_by(d.id).limit(_REPLAY_BATCH)
+    ids = list(connection.execute(some).scalars())
+    if not ids:
+        return 0, 0
+    changed = connection.execute(
+        update(tables.deliveries)
+        .where(d.id.in_(ids), d.status != _PENDING)
+        .values(
+            status=_PENDING, reason="replayed", due_at=now, claims=0,
+            attempts_before_replay=d.attempts, settled_at=None,
+        )
+    )  # fmt: skip
+    _let_follow(connection, tables, ids, now)
+    return changed.rowcount, ids[-1]
+
+
+def _settled_ones(tables: Tables, chosen: Sequence[Any]) -> Select[Any]:
     d, s = tables.deliveries.c, tables.subscriptions.c
-    ids = (
+    return (
         select(d.id)
         .join(tables.messages, tables.messages.c.id == d.message_id)
         .join(tables.subscriptions, s.id == d.subscription_id)
         .where(d.status != _PENDING, s.status == str(SubscriptionStatus.ENABLED), *chosen)
     )
-    if dry_run:
-        return connection.execute(select(func.count()).select_from(ids.subquery())).scalar_one()
-    found = list(connection.execute(ids).scalars())
-    for start in range(0, len(found), 500):
-        some = found[start : start + 500]
-        connection.execute(
-            update(tables.deliveries)
-            .where(d.id.in_(some))
-            .values(
-                status=str(DeliveryStatus.PENDING), reason="replayed", due_at=now, claims=0,
-                attempts_before_replay=d.attempts, settled_at=None,
-            )
-        )  # fmt: skip
-        _let_follow(connection, tables, some, now)
-    return len(found)
 
 
 def cancel(connection: Connection, tables: Tables, delivery: int, *, now: int) -> bool:

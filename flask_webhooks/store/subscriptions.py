@@ -159,10 +159,12 @@ def refresh_captured(
 
 
 def get_subscription(
-    connection: Connection, tables: Tables, subscription_id: str
+    connection: Connection, tables: Tables, subscription_id: str, *, lock: bool = False
 ) -> Subscription | None:
-    """One subscription by its id."""
+    """One subscription by its id; its row may stay locked for the transaction."""
     chosen = tables.subscriptions.c.id == subscription_id
+    if lock:
+        connection.execute(select(tables.subscriptions.c.id).where(chosen).with_for_update())
     return next(iter(_read(connection, tables, [chosen])), None)
 
 

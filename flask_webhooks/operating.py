@@ -1,0 +1,93 @@
+"""What operators do to deliveries and messages: replay, cancel and purge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from .exceptions import WebhooksError
+from .store import purging, queue
+from .store.database import Database
+from .store.records import Owned, microseconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operating:
+    """Acts on what one app has stored.
+
+    :param wake: tells the worker that there may be something to do.
+    :param now: unix time in seconds.
+    """
+
+    database: Database
+    wake: Callable[[], None]
+    now: float
+
+    def replay(
+        self,
+        *,
+        delivery: int | None,
+        message: str | None,
+        subscription: str | None,
+        name: str | None,
+        status: str | None,
+        since: datetime | None,
+        until: datetime | None,
+        tenant: Owned | None,
+        dry_run: bool,
+        told: Callable[[int], None],
+    ) -> int:
+        """Make settled deliveries due again; how many.
+
+        :param told: is given how many were done, as it goes on.
+        :raises WebhooksError: there is no filter, or a time has no zone.
+        """
+        filters = (delivery, message, subscription, name, status, since, until)
+        if all(value is None for value in filters):
+            raise WebhooksError("replay() needs a filter, such as status='exhausted'.")
+        chosen = queue.replayable(
+            self.database.tables, delivery=delivery, message=message, subscription=subscription,
+            name=name, status=status, since=_stored(since), until=_stored(until), owned=tenant,
+        )  # fmt: skip
+        if dry_run:
+            return self.database.read(
+                lambda c: queue.count_replayable(c, self.database.tables, chosen)
+            )
+        count = queue.replay(self.database, chosen, now=microseconds(self.now), told=told)
+        if count:
+            self.wake()
+        return count
+
+    def cancel(self, delivery: int) -> bool:
+        """Give up a delivery that is pending or exhausted; whether it was."""
+        done = self.database.write(
+            lambda c: queue.cancel(c, self.database.tables, delivery, now=microseconds(self.now))
+        )
+        if done:
+            self.wake()  # what is ordered may go on
+        return done
+
+    def purge(self, age: float | None, *, dry_run: bool) -> int:
+        """Delete messages that are older than so many seconds; how many.
+
+        :raises WebhooksError: no age is given.
+        """
+        if age is None:
+            raise WebhooksError(
+                "purge() needs an age: WEBHOOKS_RETENTION is None, so everything is kept."
+            )
+        before = microseconds(self.now - age)
+        if dry_run:
+            return self.database.read(
+                lambda c: purging.count(c, self.database.tables, before=before)
+            )
+        return purging.purge(self.database, before=before)
+
+
+def _stored(moment: datetime | None) -> int | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise WebhooksError(f"{moment} has no time zone: give an aware datetime, such as in UTC.")
+    return microseconds(moment.timestamp())
