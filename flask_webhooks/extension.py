@@ -658,7 +658,7 @@ class Webhooks:
         :meth:`deliver` with them. It is called on a thread of its own, may block, and may raise:
         then the deliveries are due again. For Celery set ``WEBHOOKS_WORKER`` instead.
         """
-        self._state.publish_by(publish)
+        self._state.delivering.publish_by(publish)
         return publish
 
     def deliver(self, deliveries: Sequence[int]) -> None:
@@ -666,7 +666,7 @@ class Webhooks:
 
         What another has made or holds is left alone, so a task may run twice.
         """
-        self._state.deliver(deliveries)
+        self._state.delivering.deliver(deliveries)
 
     def dispatch(self) -> int:
         """Give what is due to the engine, here and now; how many deliveries.
@@ -676,7 +676,7 @@ class Webhooks:
 
         :raises ConfigurationError: there is no engine.
         """
-        return self._state.dispatcher.dispatch()
+        return self._state.delivering.dispatcher.dispatch()
 
     def document(self) -> dict[str, Any]:
         """A fresh OpenAPI document of the current app.

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
-import logging
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cached_property, partial
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import Settings
 from .declarations import Callback, Webhook
+from .delivering import Delivering
 from .emit import emit
 from .exceptions import ConfigurationError
 from .operating import Operating
@@ -28,20 +25,16 @@ from .store.database import Database
 from .store.records import Message, Subscription, microseconds
 from .store.tables import Tables
 from .subscribing import Subscribing
-from .telling import tell, tell_of_message
+from .telling import tell_of_message
 
 if TYPE_CHECKING:
     # These rooms bring apispec, marshmallow, requests and TLS: they are entered on first need.
-    from .deliver.dispatcher import Dispatcher, Publish
     from .deliver.outcome import Outcome
-    from .deliver.ownership import Ownership
     from .deliver.transport import Transport
-    from .deliver.worker import Policy, Worker
+    from .deliver.worker import Worker
     from .describe.contracts import Contract
     from .describe.openapi import Description
     from .describe.routes import Route
-
-logger = logging.getLogger("flask_webhooks")
 
 #: The key of this object in ``app.extensions``.
 EXTENSION = "webhooks"
@@ -84,14 +77,15 @@ class State:
         self._lock = threading.RLock()
         self._described: tuple[tuple[int, int], Description, list[Route]] | None = None
         self._contracts: dict[str, Contract] = {}
-        self._worker: Worker | None = None
-        self._worker_pid = 0
-        self._thread: threading.Thread | None = None
-        self._publish: Publish | None = None
-        self._dispatcher: Dispatcher | None = None
-        self._dispatcher_pid = 0
-        if settings.worker == "celery":
-            self._publish = self._celery_engine()
+        self.delivering = Delivering(
+            app,
+            self.database,
+            declared,
+            settings=lambda: self.settings,
+            keyring=lambda: self.keyring,
+            transport=self.transport,
+            clock=lambda: self.clock(),
+        )
 
     def _database_uri(self) -> str:
         default = f"sqlite:///{Path(self.app.instance_path) / _DATABASE_FILE}"
@@ -275,15 +269,7 @@ class State:
     @property
     def worker(self) -> Worker:
         """The worker of this process; another after a fork."""
-        with self._lock:
-            if self._worker is None or self._worker_pid != os.getpid():
-                with self.app.app_context():
-                    # A session of the app tells its engine only in here; the worker is a thread.
-                    self.database.engine  # noqa: B018
-                self._worker = self._make_worker()
-                self._worker_pid = os.getpid()
-                self._thread = None
-            return self._worker
+        return self.delivering.worker
 
     def transport(self) -> Transport:
         """A new transport by the settings: the only way out."""
@@ -298,109 +284,10 @@ class State:
             proxy=settings.proxy,
         )
 
-    def _make_worker(self) -> Worker:
-        from .deliver.worker import Worker, lease_for
-
-        settings = self.settings
-        return Worker(
-            database=self.database,
-            keyring=lambda: self.keyring,
-            transport=self.transport(),
-            policy_of=self._policy_of,
-            tell=partial(tell, self.app, self.database),
-            user_agent=f"Flask-Webhooks/{version('Flask-Webhooks')}",
-            message_signatures=settings.message_signatures,
-            ownership=self._ownership(),
-            host_rate=settings.host_rate,
-            most_pending=settings.pending_per_subscription,
-            retention=settings.retention,
-            threads=settings.worker_threads,
-            per_subscription=settings.subscription_concurrency,
-            disable_after=settings.disable_after,
-            lease=lease_for(settings.timeout),
-            clock=lambda: self.clock(),
-        )
-
-    def _ownership(self) -> Ownership | None:
-        from .deliver.ownership import Ownership
-
-        kind = self.settings.ownership_check
-        return kind and Ownership(kind=kind, origin=self.settings.origin or self.app.name)
-
-    def _policy_of(self, name: str) -> Policy:
-        from .deliver.worker import Policy
-
-        settings = self.settings
-        webhook = next((w for w in self._declared() if w.name == name), None)
-        return Policy(
-            method=webhook.method if webhook else "POST",
-            answers=webhook.declared_answers if webhook else ("2XX",),
-            schedule=webhook and webhook.schedule or settings.schedule,
-            timeout=settings.timeout,
-        )
-
     def use(self, settings: Settings) -> None:
         """Go by other settings from now on; for tests, where no worker is at work yet."""
-        with self._lock:
-            self.settings = settings
-            self._worker = self._thread = None
-
-    def wake(self) -> None:
-        """Say that there may be something to deliver. Commit hooks call it, so it never raises."""
-        try:
-            if self._publish is not None:
-                self.dispatcher.wake()
-            elif self.settings.worker == "thread":
-                self.start_worker()
-                self.worker.wake()
-        except Exception:
-            logger.exception("The worker could not be started; what is stored stays stored.")
-
-    def publish_by(self, publish: Publish) -> None:
-        """Let an engine's workers deliver: it is given the ids of what is due."""
-        self._publish = publish
-
-    @property
-    def dispatcher(self) -> Dispatcher:
-        """What gives the engine its ids, in this process; another after a fork.
-
-        :raises ConfigurationError: there is no engine.
-        """
-        from .deliver.dispatcher import Dispatcher
-
-        if self._publish is None:
-            raise ConfigurationError(
-                "No engine delivers for this app: set WEBHOOKS_WORKER to 'celery', or name the "
-                "function that publishes by webhooks.publish_by(…)."
-            )
-        with self._lock:
-            if self._dispatcher is None or self._dispatcher_pid != os.getpid():
-                self._dispatcher = Dispatcher(self.worker, self._publish, lambda: self.clock())
-                self._dispatcher_pid = os.getpid()
-            return self._dispatcher
-
-    def _celery_engine(self) -> Publish:
-        try:
-            from .deliver.engines.celery import celery_engine
-        except ImportError as error:
-            raise ConfigurationError(
-                "WEBHOOKS_WORKER is 'celery', but Celery is not installed: "
-                "pip install 'Flask-Webhooks[celery]'."
-            ) from error
-        from .deliver.worker import lease_for
-
-        return celery_engine(
-            self.settings.celery or self.app.extensions.get("celery"),
-            name=self.app.name,
-            deliver=self.deliver,
-            wake=self.wake,
-            lease=lease_for(self.settings.timeout),
-        )
-
-    def deliver(self, delivery_ids: Sequence[int]) -> None:
-        """Make the deliveries that an engine was given."""
-        with self.app.app_context():
-            self.worker.deliver(delivery_ids)
+        self.settings = settings
+        self.delivering.forget()
 
     def forward(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Outcome:
         """Send a request as it came on to another URL, by the rules that deliveries obey."""
@@ -416,22 +303,9 @@ class State:
             )
         )
 
-    def start_worker(self) -> None:
-        """Start the worker thread of this process, once."""
-        with self._lock:
-            worker = self.worker
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=worker.run, name="webhooks", daemon=True)
-                self._thread.start()
-                atexit.register(_stop_at_exit, weakref.ref(worker), weakref.ref(self._thread))
-
-
-def _stop_at_exit(worker: weakref.ref[Worker], thread: weakref.ref[threading.Thread]) -> None:
-    """Let a daemon thread settle what is under way before the interpreter goes."""
-    running, its_thread = worker(), thread()
-    if running is not None and its_thread is not None and its_thread.is_alive():
-        running.stop()
-        its_thread.join(2.0)
+    def wake(self) -> None:
+        """Say that there may be something to deliver. Commit hooks call it, so it never raises."""
+        self.delivering.wake()
 
 
 def _key_file(path: Path) -> str:

@@ -30,7 +30,7 @@ def watch(state: State, tenant_loader: Callable[[], Callable[[], str | None] | N
     def before() -> Response | None:
         callbacks = _callbacks(state)
         if state.settings.worker == "thread":
-            state.start_worker()
+            state.delivering.start_worker()
         if not callbacks:
             return None
         _prepare(state)

@@ -18,6 +18,7 @@ STOREYS = (
     ("extension",),
     ("cli", "manage", "watching", "adoption", "testing"),
     ("state",),
+    ("delivering",),
     ("describe", "emit", "capture", "deliver", "subscribing", "operating", "telling", "explaining"),
     ("declarations", "config"),
     ("store",),
