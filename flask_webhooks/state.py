@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -16,9 +17,11 @@ from .delivering import Delivering
 from .emit import emit
 from .exceptions import ConfigurationError
 from .operating import Operating
+from .rules import echoes
 from .rules.filters import check_filter
 from .rules.ids import new_id
 from .rules.patterns import wanted
+from .rules.privacy import UNKNOWN, Privacy
 from .rules.sealing import KeyRing
 from .store import outbox
 from .store.database import Database
@@ -263,6 +266,32 @@ class State:
         for example in (webhook.documentation.examples or {}).values():
             return example
         return example_of(self.description.payloads[webhook.name], self.description.components)
+
+    # Look
+
+    def privacy(self, name: str) -> Privacy:
+        """What is private in payloads of the webhook ``name``; all, when it isn't declared."""
+        described = self.description
+        if name not in described.payloads:
+            return UNKNOWN
+        return Privacy(described.payloads[name], described.components)
+
+    def shown_payload(self, name: str, body: bytes) -> Any:
+        """The payload of a message of the webhook ``name`` as people may see it: without what is
+        marked private.
+        """
+        return self.privacy(name).masked(json.loads(body))
+
+    def shown_answer(self, name: str, body: bytes, excerpt: bytes | None) -> str | None:
+        """What a receiver answered to a message, without what is private in that message.
+
+        :param body: of the message.
+        :param excerpt: of an attempt.
+        """
+        if excerpt is None:
+            return None
+        private = self.privacy(name).texts(json.loads(body))
+        return echoes.without(private, echoes.decoded(excerpt))
 
     # Deliver
 

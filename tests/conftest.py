@@ -57,6 +57,8 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     #: Answers still to give, in order; 200 when there are none. A pair is a status and headers.
     answers: list[Any] = field(default_factory=list)
+    #: The body of every answer.
+    words: str = "noted"
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         request = Request(environ)
@@ -64,7 +66,7 @@ class Receiver:
         self.received.append(Received(request.path, headers, request.get_data()))
         answer = self.answers.pop(0) if self.answers else 200
         status, extra = answer if isinstance(answer, tuple) else (answer, {})
-        return Response("noted", status=status, headers=extra)(environ, start_response)
+        return Response(self.words, status=status, headers=extra)(environ, start_response)
 
 
 class _Quiet(WSGIRequestHandler):

@@ -37,7 +37,11 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         webhook = webhooks[name]
         payload = _given(data) if data is not None else state().example(webhook)
         message = state().emit(webhook, payload, as_json=True, key=key, tenant=tenant)
-        click.echo(f"Stored {message.id}: {message.body.decode()}")
+        told = json.dumps(
+            state().shown_payload(message.name, message.body),
+            ensure_ascii=False, separators=(",", ":"),
+        )  # fmt: skip
+        click.echo(f"Stored {message.id}: {told}")
         if not later:
             webhooks.run_until_idle()
             _show(webhooks, message)

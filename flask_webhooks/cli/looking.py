@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 from ..rules.urls import shown
 from ..store import lists
 from ..store.lists import Standing
-from ..store.records import Attempt, Delivery, Subscription
+from ..store.records import Attempt, Delivery, Message, Subscription
 from .door import Door, echo_table, plain_errors, state, when
 
 _STATUSES = ("pending", "delivered", "exhausted", "cancelled")
@@ -76,17 +76,22 @@ def _deliveries(delivery: int) -> list[Delivery]:
     return database.read(lambda c: lists.list_deliveries(c, database.tables, delivery=delivery))
 
 
-def _show_message(webhooks: Door, message_id: str) -> None:
+def _message(message_id: str) -> Message | None:
     database = state().database
     found = database.read(lambda c: lists.list_messages(c, database.tables, message=message_id))
-    if not found:
+    return next(iter(found), None)
+
+
+def _show_message(webhooks: Door, message_id: str) -> None:
+    message = _message(message_id)
+    if message is None:
         raise click.ClickException(
             f"There is no message {message_id}. List what was sent: flask webhooks deliveries"
         )
-    [message] = found
     click.echo(f"Message   {message.id}  {message.name}  {when(message.created_at)}")
     click.echo(f"Tenant    {message.tenant or '-'}    Key  {message.key or '-'}")
-    click.echo(json.dumps(json.loads(message.body), indent=2, ensure_ascii=False))
+    payload = state().shown_payload(message.name, message.body)
+    click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
     _show_deliveries(webhooks, webhooks.deliveries(message=message), message_id)
 
 
@@ -119,15 +124,18 @@ def _show_deliveries(webhooks: Door, found: Sequence[Delivery], of: str) -> None
     if not found:
         click.echo(f"No deliveries of {of}.")
     for delivery in found:
+        if (message := _message(delivery.message_id)) is None:
+            continue  # purged meanwhile
         click.echo(f"\nDelivery  {delivery.id}  {delivery.status}  to {shown(delivery.url)}")
         words = webhooks.explain(delivery.message_id, delivery.subscription_id).words
         click.echo(f"          {words}")
-        echo_table([_row(one) for one in webhooks.attempts(delivery)], "          No attempts yet.")
+        rows = [_row(message, one) for one in webhooks.attempts(delivery)]
+        echo_table(rows, "          No attempts yet.")
 
 
-def _row(attempt: Attempt) -> tuple[str, ...]:
-    answer = "" if attempt.excerpt is None else attempt.excerpt[:60].decode("utf-8", "replace")
-    printable = "".join(c if c.isprintable() else " " for c in answer)
+def _row(message: Message, attempt: Attempt) -> tuple[str, ...]:
+    answer = state().shown_answer(message.name, message.body, attempt.excerpt) or ""
+    printable = "".join(c if c.isprintable() else " " for c in answer[:60])
     return (
         f"         {attempt.number}.", when(attempt.started_at),
         str(attempt.status_code or attempt.outcome), f"{attempt.duration * 1000:.0f} ms",

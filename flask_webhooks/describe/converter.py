@@ -13,6 +13,7 @@ import marshmallow
 from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import fields, validate
 
+from ..rules.privacy import PRIVATE
 from .patterns import pattern_of
 from .plain import as_json
 
@@ -257,7 +258,8 @@ def _metadata(field: fields.Field[Any], ret: JSONSchema) -> JSONSchema:
     """What the user says has the last word."""
     metadata: Mapping[Any, Any] = field.metadata
     own = {k: v for k, v in metadata.items() if isinstance(k, str) and k in _METADATA}
-    said = {**_converter_words(field), **own}
+    private = {PRIVATE: True} if metadata.get("private") else {}
+    said = {**_converter_words(field), **own, **private}
     return {word: _text(value) for word, value in said.items() if value is not None}
 
 
