@@ -40,6 +40,7 @@ def ask(make_app: Callable[..., Flask], webhooks: Webhooks, receiver: Receiver) 
         )
         webhooks.webhook("noted", {})
         webhooks.init_app(app)
+        receiver.app = app  # type: ignore[attr-defined]
         with app.app_context():
             receiver.secret = webhooks.subscribe(receiver.url, ["noted"]).secret  # type: ignore[attr-defined]
             for number in range(sends):
@@ -112,3 +113,17 @@ def test_a_receiver_that_does_not_allow_gets_nothing(ask: Any, allowed: dict[str
     receiver, told = ask("options", lambda r: Response(headers=allowed))
     assert [method for method, _, _ in receiver.received] == ["OPTIONS"]
     assert told == [("exhausted", "unconfirmed")]
+
+
+def test_another_url_is_asked_anew(ask: Any, webhooks: Webhooks) -> None:
+    """An owner's yes is for the URL that was asked: at the next one nothing comes without its own."""
+    receiver, _ = ask("echo", _echo)
+    receiver.answer = lambda request: Response("no")  # type: ignore[attr-defined]
+    with receiver.app.app_context():  # type: ignore[attr-defined]
+        [made] = webhooks.subscriptions()
+        webhooks.change(made, url=f"{receiver.url}/elsewhere")
+        webhooks["noted"].send({"n": 7})
+        webhooks.run_until_idle()
+
+    assert [json.loads(body) for _, body, _ in receiver.received[1:2]] == [{"n": 0}]
+    assert [json.loads(body)["type"] for _, body, _ in receiver.received[2:]] == ["challenge"]

@@ -461,3 +461,19 @@ def test_tenants_share_what_may_be_leased(database: Database) -> None:
         send(database, f"msg_b{n}", now=20 + n, tenant="b")
     fan_out(database, now=0)
     assert Counter(one.tenant for one in claim(database, now=100, limit=4)) == {"a": 2, "b": 2}
+
+
+def test_a_url_that_changes_while_its_owner_is_asked_stays_unconfirmed(database: Database) -> None:
+    """What the old URL's owner answered is not written down as the new one's yes."""
+    fill(database, 1)
+    [claimed] = claim(database)
+    changed = {"url": "https://b.example/", "host": "b.example"}
+    database.write(
+        lambda c: subscriptions.change_subscription(c, database.tables, "sub_1", changed, now=35)
+    )
+
+    settle(database, [outcome(claimed, confirmed=True)])
+    send(database, "msg_b", now=50)
+    fan_out(database, now=60)
+
+    assert [one.confirmed for one in claim(database, now=70)] == [False]

@@ -127,7 +127,8 @@ class Worker:
         self._database = database
         self._signer = Signer(keyring, user_agent, message_signatures)
         self._ownership = ownership
-        self._confirmed: set[str] = set()
+        #: Whose owners passed the check here, by subscription and URL: another URL is another's.
+        self._confirmed: set[tuple[str, str]] = set()
         self._host_rate = host_rate
         self._rates = Rates()
         #: The rates that subscriptions ask for, as far as they were met here.
@@ -506,8 +507,7 @@ class Worker:
 
     def _ask_owner(self, claimed: Claimed, policy: Policy) -> tuple[Outcome | None, float]:
         """Make the ownership check that is still to be passed: how it failed, and its seconds."""
-        passed = claimed.confirmed or claimed.subscription_id in self._confirmed
-        if self._ownership is None or passed:
+        if self._ownership is None or claimed.confirmed or _owned(claimed) in self._confirmed:
             return None, 0.0
 
         def sign(message_id: str, body: bytes) -> Headers:
@@ -516,7 +516,7 @@ class Worker:
         began = time.monotonic()
         failed = self._ownership.ask(self._transport.send, claimed.url, policy.timeout, sign)
         if failed is None:
-            self._confirmed.add(claimed.subscription_id)
+            self._confirmed.add(_owned(claimed))
         return failed, time.monotonic() - began
 
     def _wait(self, claimed: Claimed) -> float:
@@ -561,7 +561,7 @@ class Worker:
             due_at=microseconds(now + (decision.delay or 0.0)),
             paused_until=None if decision.pause is None else microseconds(now + decision.pause),
             disable=decision.reason if decision.disable else None,
-            confirmed=not claimed.confirmed and claimed.subscription_id in self._confirmed,
+            confirmed=not claimed.confirmed and _owned(claimed) in self._confirmed,
         )
 
     # End
@@ -579,6 +579,10 @@ class Worker:
             logger.warning("Stopped with %s deliveries under way.", self._buffer.under_way)
         self._employ(0)
         self._transport.close()
+
+
+def _owned(claimed: Claimed) -> tuple[str, str]:
+    return claimed.subscription_id, claimed.url
 
 
 def _drained(items: deque[T]) -> list[T]:

@@ -140,11 +140,10 @@ def _write_subscriptions(
     if bad:
         newly = c.id.in_(bad) & c.failing_since.is_(None)
         connection.execute(update(tables.subscriptions).where(newly).values(failing_since=now))
-    confirmed = {s.claimed.subscription_id for s in live if s.confirmed}
+    confirmed = sorted({(s.claimed.subscription_id, s.claimed.url) for s in live if s.confirmed})
     if confirmed:
-        dialect = connection.dialect.name
-        values = {"ids": as_list(dialect, confirmed), "now": now}
-        connection.execute(statements.confirmed(tables, dialect), values)
+        rows = [{"subscription": one, "asked": url, "now": now} for one, url in confirmed]
+        connection.execute(statements.confirmed(tables), rows)
     _pause(connection, tables, live)
     reasons = _given_up(connection, tables, bad, now - disable_after) if bad else {}
     reasons |= {s.claimed.subscription_id: s.disable for s in live if s.disable}

@@ -217,10 +217,14 @@ def retried(tables: Tables) -> Update:
 
 
 @once_for_each
-def confirmed(tables: Tables, dialect: str) -> Update:
-    """Note that owners passed the ownership check. Parameters: ``ids`` and ``now``."""
+def confirmed(tables: Tables) -> Update:
+    """Note that owners passed the ownership check, for the URL that was asked and for no other.
+
+    Parameters: ``subscription``, ``asked`` and ``now``.
+    """
     s = tables.subscriptions
-    return update(s).where(among(dialect, s.c.id, "ids")).values(confirmed_at=bindparam("now"))
+    asked = (s.c.id == bindparam("subscription"), s.c.url == bindparam("asked"))
+    return update(s).where(*asked).values(confirmed_at=bindparam("now"))
 
 
 @once_for_each
