@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -216,6 +216,28 @@ class Callback(Webhook):
 
 
 Declaration = Webhook | Operation
+
+
+def again(known: Webhook, declared: Webhook) -> bool:
+    """Whether an app factory ran once more over the very same declaration.
+
+    A schema that is defined in the factory is another class each time: of classes the names count.
+    """
+    return type(known) is type(declared) and _told(known) == _told(declared)
+
+
+def _told(value: Any) -> Any:
+    """A declaration, or a part of one, as values that are equal where the same was said."""
+    if isinstance(value, str | int | float | None):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _told(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_told(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _told(getattr(value, f.name)) for f in fields(value)}
+    kind = value if isinstance(value, type) else type(value)
+    return kind.__module__, kind.__qualname__
 
 
 def check_name(name: Any, kind: str) -> str:

@@ -22,6 +22,7 @@ from .declarations import (
     Responses,
     SchemaLike,
     Webhook,
+    again,
     caller,
     check_method,
     check_name,
@@ -298,7 +299,7 @@ class Webhooks:
         self, declared: Declared, on: Signal | None, payload: Callable[..., Any] | None
     ) -> Declared:
         known = self._declared.get(declared.name)
-        if known is not None and not _again(known, declared):
+        if known is not None and not again(known, declared):
             raise DeclarationError(
                 f"{declared.name!r} is declared twice: at {known.place} and at {declared.place}. "
                 "Give the second another name, or use webhooks[…] to find the first."
@@ -742,9 +743,3 @@ def _state(app: Flask) -> State:
     if not isinstance(state, State):
         raise WebhooksError(f"{app.name} knows no webhooks yet: call webhooks.init_app(app) first.")
     return state
-
-
-def _again(known: Webhook, declared: Webhook) -> bool:
-    """Whether an app factory ran once more over the very same declaration."""
-    same_place = known.place == declared.place
-    return same_place and type(known) is type(declared) and known.method == declared.method

@@ -90,6 +90,38 @@ def test_declaring_in_an_app_factory_may_happen_again(make_app: MakeApp) -> None
         assert operation["x-webhooks-emits"] == ["thing"]
 
 
+def test_a_schema_of_the_factory_itself_is_the_same_again(webhooks: Webhooks) -> None:
+    """A factory that defines its schemas anew declares the very same webhook."""
+
+    def factory() -> Any:
+        class Own(Schema):
+            name = fields.String()
+
+        return webhooks.webhook("own", Own, responses={200: Own})
+
+    assert factory() is factory()
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"schema_or_webhook": {"type": "integer"}},
+        {"expression": "{$request.query.other}"},
+        {"key": "{$request.query.id}"},
+        {"summary": "Another"},
+    ],
+)
+def test_a_loop_that_declares_something_else_is_no_factory(
+    webhooks: Webhooks, second: dict[str, Any]
+) -> None:
+    """Two declarations of one name on one line are an error where they say different things."""
+    first = {"expression": "{$request.query.url}", "schema_or_webhook": {"type": "string"}}
+
+    with pytest.raises(DeclarationError, match="declared twice"):
+        for said in (first, {**first, **second}):
+            webhooks.callback("thing", **said)
+
+
 @pytest.mark.parametrize("name", ["", None, "a\nb", "x" * 201])
 def test_a_name_must_be_printable_and_short(webhooks: Webhooks, name: Any) -> None:
     """A name that can't be a key in the document is refused."""
