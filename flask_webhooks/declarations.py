@@ -7,6 +7,7 @@ back through the app's URL map.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -30,6 +31,7 @@ Responses = Mapping[int | str, Any]
 View = TypeVar("View")
 
 _MARKS = "__flask_webhooks__"
+_COMPONENT = re.compile(r"[a-zA-Z0-9._-]+")
 _METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
 
 
@@ -114,6 +116,8 @@ class Webhook:
     #: What a payload looks like; ``None`` allows any JSON.
     schema: SchemaLike = None
     method: str = "POST"
+    #: Its name in the document, where that is not ``name``: several methods of one Path Item.
+    shown_as: str | None = None
     documentation: Documentation
     #: Sending this signal, ``signal.send(app, payload=…)``, is what :meth:`send` does.
     signal: Signal
@@ -176,6 +180,11 @@ class Webhook:
         )
 
     @property
+    def shown(self) -> str:
+        """Its name in the document."""
+        return self.shown_as or self.name
+
+    @property
     def declared_answers(self) -> tuple[str, ...]:
         """The status codes that count as success, such as ``("2XX",)`` or ``("200", "202")``."""
         codes = [str(code).upper() for code in self.documentation.responses or {}]
@@ -202,6 +211,8 @@ class Callback(Webhook):
     once: bool = False
     #: For how many seconds a captured subscription takes messages.
     expires: float | None = None
+    #: Whether the document has it once, in ``components.callbacks``.
+    shared: bool = False
     #: The webhook that this callback also receives, when it was declared with one.
     webhook: Webhook | None = None
 
@@ -251,6 +262,24 @@ def check_name(name: Any, kind: str) -> str:
             f"{name!r} can't name a {kind}: to those who subscribe it means all that match it."
         )
     return name
+
+
+def check_shown(shown_as: str | None, kind: str) -> str | None:
+    """Refuse a name in the document that can't be a key there."""
+    return None if shown_as is None else check_name(shown_as, kind)
+
+
+def check_shared(shared: bool, name: str) -> bool:
+    """Refuse to share a callback whose name can't be that of a component.
+
+    Source: OpenAPI Specification 3.1.1, "Components Object", "Fixed Fields".
+    """
+    if shared and not _COMPONENT.fullmatch(name):
+        raise DeclarationError(
+            f"Callback {name!r} can't be shared: only A-Z a-z 0-9 . - _ may name a component. "
+            f"Give such a name, and shown_as={name!r}."
+        )
+    return shared
 
 
 def check_method(method: str) -> str:

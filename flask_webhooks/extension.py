@@ -27,6 +27,8 @@ from .declarations import (
     check_method,
     check_name,
     check_responses,
+    check_shared,
+    check_shown,
     check_when,
     in_seconds,
     own_schedule,
@@ -128,6 +130,7 @@ class Webhooks:
         schema: SchemaLike = None,
         *,
         method: str = "POST",
+        shown_as: str | None = None,
         summary: str | None = None,
         description: str | None = None,
         operation_id: str | None = None,
@@ -147,6 +150,8 @@ class Webhooks:
         :param schema: what a payload is: a marshmallow schema (class or instance), a JSON Schema as
             a dict, or any object with ``json_schema()``, which returns a JSON Schema, and
             ``dump(payload)``, which returns the JSON form that it describes.
+        :param shown_as: its name in the document, by default ``name``. Webhooks of other methods
+            may be shown under the same.
         :param responses: the answers that count as success, ``{200: "in words"}``; by default any
             2xx.
         :param examples: payloads by name, as they are sent; each must fit the schema.
@@ -169,6 +174,7 @@ class Webhooks:
             name=check_name(name, "webhook"),
             schema=schema,
             method=check_method(method),
+            shown_as=check_shown(shown_as, "webhook"),
             documentation=documentation,
             signal=Signal(f"Send the webhook {name}."),
             place=caller(),
@@ -189,6 +195,8 @@ class Webhooks:
         once: bool = False,
         expires: float | timedelta | None = None,
         method: str | None = None,
+        shown_as: str | None = None,
+        shared: bool = False,
         summary: str | None = None,
         description: str | None = None,
         operation_id: str | None = None,
@@ -215,6 +223,10 @@ class Webhooks:
         :param when: which answers of the view capture: a status code, or a class such as ``"2XX"``.
         :param once: whether a captured URL takes one message only.
         :param expires: for how long a captured URL takes messages, in seconds.
+        :param shown_as: its name in the document, by default ``name``. Callbacks of other
+            expressions or methods may be shown under the same.
+        :param shared: whether the document has it once, in ``components.callbacks``, and each
+            operation refers to it.
         :raises ExpressionError: an expression is not in the grammar; shows where and what to write.
         :raises DeclarationError: the name is taken, or an argument can't work.
         """
@@ -230,6 +242,7 @@ class Webhooks:
             name=check_name(name, "callback"),
             schema=webhook.schema if webhook else schema_or_webhook,
             method=check_method(method or (webhook.method if webhook else "POST")),
+            shown_as=check_shown(shown_as, "callback"),
             documentation=documentation,
             signal=Signal(f"Send the callback {name}."),
             place=caller(),
@@ -241,6 +254,7 @@ class Webhooks:
             when=check_when(when),
             once=once,
             expires=seconds(expires),
+            shared=check_shared(shared, name),
             webhook=webhook,
         )
         return self._declare(declared, on, payload)

@@ -503,6 +503,40 @@ def test_extra_is_merged_last_and_deeply(webhooks: Webhooks, app: Flask, view: A
     assert operation["tags"] == ["a"]
 
 
+def test_another_media_type_of_a_payload_is_what_is_sent(webhooks: Webhooks) -> None:
+    """A schema in the body that ``extra`` adds to a webhook goes outwards, as its own does."""
+
+    class Account(Schema):
+        id = fields.Integer(dump_only=True)
+        password = fields.String(load_only=True)
+
+    xml = {
+        "requestBody": {"description": "It.", "content": {"application/xml": {"schema": Account}}}
+    }
+    webhooks.webhook("accountMade", Account, extra=xml)
+    body = written(webhooks)["webhooks"]["accountMade"]["post"]["requestBody"]
+    schema = {"schema": {"$ref": "#/components/schemas/AccountPayload"}}
+    assert body["content"] == {"application/json": schema, "application/xml": schema}
+    assert body["description"] == "It."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"content": {"application/json": {"schema": {"type": "object"}}}},
+        {"content": {"application/json": {"schema": None}}},
+        {"content": None},
+        {"$ref": "#/components/requestBodies/Other"},
+        "nothing",
+    ],
+)
+def test_extra_cannot_publish_another_body_than_is_sent(webhooks: Webhooks, body: Any) -> None:
+    """The document can't say otherwise than what is validated before it is sent."""
+    webhooks.webhook("newBooking", Booking, extra={"requestBody": body})
+    with pytest.raises(DeclarationError, match=r"newBooking, .*: extra= changes the schema"):
+        written(webhooks)
+
+
 def test_the_users_dicts_stay_theirs(webhooks: Webhooks, app: Flask, view: Any) -> None:
     """Building changes none of the dicts that were declared."""
     response = {"content": {"application/json": {"schema": {"type": "array", "items": Booking}}}}
@@ -880,6 +914,83 @@ def test_expressions_that_cannot_work_are_refused(
     with pytest.raises(DeclarationError) as refused:
         webhooks.callback("told", expressions, OrderStatus)
     assert str(refused.value) == told
+
+
+def test_a_webhook_may_have_several_methods(webhooks: Webhooks) -> None:
+    """Webhooks shown under one name are the operations of one Path Item, each with its own name."""
+    webhooks.webhook("orderChanged", Order, method="PUT", shown_as="order")
+    webhooks.webhook("orderCancelled", OrderStatus, method="DELETE", shown_as="order")
+    document = written(webhooks)
+    assert list(document["webhooks"]) == ["order"]
+    assert {
+        method: (operation["operationId"], operation["x-webhooks-name"])
+        for method, operation in document["webhooks"]["order"].items()
+    } == {"put": ("orderChanged", "orderChanged"), "delete": ("orderCancelled", "orderCancelled")}
+
+
+def test_expressions_of_one_callback_may_have_bodies_of_their_own(
+    webhooks: Webhooks, app: Flask
+) -> None:
+    """Callbacks shown under one name are one Callback Object."""
+
+    @app.post("/orders")
+    @webhooks.callback("done", "{$request.query.done}", OrderStatus, shown_as="onOrder")
+    @webhooks.callback("gone", "{$request.query.gone}", Booking, shown_as="onOrder")
+    @webhooks.callback("seen", "{$request.query.gone}", {}, method="PUT", shown_as="onOrder")
+    def create_order() -> str:
+        return ""
+
+    callbacks = written(webhooks, app)["paths"]["/orders"]["post"]["callbacks"]
+    assert list(callbacks) == ["onOrder"]
+    assert {key: list(item) for key, item in callbacks["onOrder"].items()} == {
+        "{$request.query.done}": ["post"],
+        "{$request.query.gone}": ["post", "put"],
+    }
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_two_at_one_place_of_the_document_are_refused(
+    webhooks: Webhooks, app: Flask, view: Any, shared: bool
+) -> None:
+    """Nothing in the document overwrites anything else: the error names both declarations."""
+    for name in ("one", "two"):
+        webhooks.callback(name, "{$url}", {}, shown_as="onOrder", shared=shared)(view)
+    app.add_url_rule("/orders", view_func=view, methods=["POST"])
+    refusal = "can't be shared" if shared else "would both be POST /orders → onOrder"
+    with pytest.raises(DeclarationError, match=refusal):
+        written(webhooks, app)
+
+
+def test_two_webhooks_of_one_method_cannot_be_shown_as_one(webhooks: Webhooks) -> None:
+    """The second would replace the first."""
+    webhooks.webhook("order")
+    webhooks.webhook("orderChanged", shown_as="order")
+    with pytest.raises(
+        DeclarationError, match=r"order, declared at .*, and orderChanged, declared"
+    ):
+        written(webhooks)
+
+
+def test_a_shared_callback_is_written_once(webhooks: Webhooks, app: Flask, view: Any) -> None:
+    """It stands in the components, with one operationId, and each operation refers to it."""
+    shared = webhooks.callback(
+        "orders.done", "{$request.query.url}", OrderStatus, shared=True, shown_as="onDone"
+    )
+    app.add_url_rule("/orders", view_func=shared(view), methods=["POST", "PUT"])
+    document = written(webhooks, app)
+    reference = {"onDone": {"$ref": "#/components/callbacks/orders.done"}}
+    assert [document["paths"]["/orders"][m]["callbacks"] for m in ("post", "put")] == [
+        reference
+    ] * 2
+    [operation] = document["components"]["callbacks"]["orders.done"].values()
+    assert operation["post"]["operationId"] == "ordersDone"
+    assert operation["post"]["x-webhooks-name"] == "orders.done"
+
+
+def test_a_shared_callback_needs_the_name_of_a_component(webhooks: Webhooks) -> None:
+    """What can't be a key of the components is refused at once."""
+    with pytest.raises(DeclarationError, match="only A-Z a-z 0-9"):
+        webhooks.callback("on order", "{$url}", {}, shared=True)
 
 
 def test_a_referred_parameter_replaces_the_one_of_the_rule(webhooks: Webhooks, app: Flask) -> None:

@@ -205,6 +205,21 @@ def test_a_host_wins_where_it_says_something(shop: Flask, webhooks: Webhooks) ->
     }
 
 
+def test_a_3_0_host_gets_no_answer_that_nobody_declared(app: Flask, webhooks: Webhooks) -> None:
+    """That 3.0 requires responses adds none to an operation that has some."""
+
+    @app.post("/orders")
+    @webhooks.operation(summary="Order")
+    @webhooks.callback("onStatus", "{$request.query.url}", Status)
+    def create_order() -> str:
+        return ""
+
+    webhooks.init_app(app)
+    operation = merged(app, webhooks, host("3.0.3"))["paths"]["/orders"]["post"]
+
+    assert operation["responses"] == {"200": {"description": "Theirs."}}
+
+
 def test_a_view_without_an_operation_adds_no_words(shop: Flask, webhooks: Webhooks) -> None:
     """Where a view only carries marks, the host's operation gets callbacks and nothing else."""
     operation = merged(shop, webhooks, host())["paths"]["/orders"]["post"]

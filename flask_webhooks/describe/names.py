@@ -14,7 +14,7 @@ from .routes import Route
 class Owner(NamedTuple):
     """What an operation belongs to: a route, a callback of one, or a webhook."""
 
-    #: The index of the route; ``None`` for webhooks.
+    #: The index of the route; ``None`` for webhooks, and for callbacks that routes share.
     route: int | None = None
     name: str | None = None
     #: The one of the callback's expressions, as it was declared.
@@ -22,8 +22,9 @@ class Owner(NamedTuple):
 
 
 def owners(route: int, callback: Callback) -> list[Owner]:
-    """One owner for each expression of a route's callback."""
-    return [Owner(route, callback.name, found.text) for found in callback.expressions]
+    """One owner for each expression of a route's callback; a shared one belongs to no route."""
+    place = None if callback.shared else route
+    return [Owner(place, callback.name, found.text) for found in callback.expressions]
 
 
 def operation_ids(declarations: Sequence[Webhook], routes: Sequence[Route]) -> dict[Owner, str]:
@@ -56,7 +57,9 @@ def _derive(ids: _Ids, declarations: Sequence[Webhook], routes: Sequence[Route])
         ids.derive(Owner(index), given or _of_endpoint(route))
     for index, route in enumerate(routes):
         for callback in route.callbacks:
-            wish = ids.found[Owner(index)] + _capital(camel(callback.name))
+            wish = camel(callback.name)
+            if not callback.shared:
+                wish = ids.found[Owner(index)] + _capital(wish)
             for owner in owners(index, callback):
                 ids.derive(owner, wish)
     for webhook in declarations:

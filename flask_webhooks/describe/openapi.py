@@ -58,6 +58,7 @@ def describe(
     refusals.check_carried(declarations, routes, elsewhere)
     refusals.check_variables(routes)
     routes = distinct(routes)
+    refusals.check_shown(declarations, routes)
     schemas = Schemas()
     payloads = {w.name: schemas.outbound(w.schema, w.name) for w in declarations}
     given = ((extra or {}).get("components") or {}).get("parameters") or {}
@@ -67,7 +68,7 @@ def describe(
     if declarations:
         captures = any(isinstance(webhook, Callback) for webhook in declarations)
         keys = public_keys if captures else ()
-        document["components"] = _components(promises, keys)
+        document["components"] = _components(promises, keys, operations.shared)
         document["x-webhooks-delivery"] = promises.as_object(list(keys))
     if extra:
         document = merge(document, schemas.resolve(extra, "Document"))
@@ -92,22 +93,23 @@ def _add_operations(
         item = paths.setdefault(route.path, {})
         item[route.method.lower()] = operations.of_view(index, route)
     emitters = _emitters(routes)
-    webhooks = {
-        webhook.name: operations.of_webhook(webhook, emitters.get(webhook.name, ()))
-        for webhook in declarations
-        if not isinstance(webhook, Callback)
-    }
+    webhooks: dict[str, Any] = {}
+    for webhook in declarations:
+        if not isinstance(webhook, Callback):
+            operation = operations.of_webhook(webhook, emitters.get(webhook.name, ()))
+            webhooks.setdefault(webhook.shown, {})[webhook.method.lower()] = operation
     if paths or not webhooks:
         document["paths"] = paths
     if webhooks:
         document["webhooks"] = webhooks
 
 
-def _components(promises: Promises, public_keys: Sequence[str]) -> dict[str, Any]:
-    return {
-        "parameters": HEADERS,
-        "securitySchemes": {SIGNATURE_SCHEME: security_scheme(promises.keys_url, public_keys)},
-    }
+def _components(
+    promises: Promises, public_keys: Sequence[str], callbacks: Mapping[str, Any]
+) -> dict[str, Any]:
+    scheme = security_scheme(promises.keys_url, public_keys)
+    components = {"parameters": HEADERS, "securitySchemes": {SIGNATURE_SCHEME: scheme}}
+    return {**components, "callbacks": dict(callbacks)} if callbacks else components
 
 
 def _add_schemas(

@@ -17,6 +17,7 @@ from .models import is_marshmallow, is_model
 from .names import Owner, owners
 from .parameters import merged, referred
 from .promises import HEADERS, SIGNATURE_SCHEME, own_schedule
+from .reading import members
 from .routes import Route
 from .schemas import Schemas
 
@@ -44,6 +45,8 @@ class Operations:
         self._ids = ids
         self._payloads = payloads
         self._parameters = parameters
+        #: The Callback Objects that operations share, by the name of their component.
+        self.shared: dict[str, dict[str, Any]] = {}
 
     def of_view(self, index: int, route: Route) -> dict[str, Any]:
         """The operation of a view, with its callbacks."""
@@ -60,29 +63,36 @@ class Operations:
         operation["parameters"] = self._schemas.resolve(parameters, f"{operation_id}Parameter")
         operation["requestBody"] = self._request_body(declared.request, f"{operation_id}Request")
         operation["responses"] = self._responses(documentation, operation_id, subject)
-        operation["callbacks"] = {
-            callback.name: self._callback(index, callback) for callback in route.callbacks
-        }
+        operation["callbacks"] = self._callbacks(index, route)
         operation["x-webhooks-emits"] = [webhook.name for webhook in route.emits]
         return self._finished(operation, documentation)
 
     def of_webhook(self, webhook: Webhook, emitters: Iterable[str]) -> dict[str, Any]:
-        """The Path Item Object of a webhook.
+        """The operation of a webhook.
 
         :param emitters: the operations that cause it, such as ``POST /bookings``.
         """
         operation = self._outbound(webhook, self._ids[Owner(name=webhook.name)])
         operation["x-webhooks-emitted-by"] = list(emitters)
-        return {webhook.method.lower(): self._finished(operation, webhook.documentation)}
+        return self._sent(operation, webhook)
 
-    def _callback(self, index: int, callback: Callback) -> dict[str, Any]:
-        """The Callback Object: one Path Item Object for each expression."""
-        item: dict[str, Any] = {}
+    def _callbacks(self, index: int, route: Route) -> dict[str, Any]:
+        """The Callback Objects of a view, by the names under which they are shown."""
+        found: dict[str, Any] = {}
+        for callback in route.callbacks:
+            if not callback.shared:
+                self._add_callback(found.setdefault(callback.shown, {}), index, callback)
+                continue
+            found[callback.shown] = {"$ref": f"#/components/callbacks/{callback.name}"}
+            if callback.name not in self.shared:
+                self._add_callback(self.shared.setdefault(callback.name, {}), index, callback)
+        return found
+
+    def _add_callback(self, found: dict[str, Any], index: int, callback: Callback) -> None:
+        """Add one operation for each expression to a Callback Object."""
         for owner in owners(index, callback):
-            operation = self._outbound(callback, self._ids[owner])
-            finished = self._finished(operation, callback.documentation)
-            item[str(owner.expression)] = {callback.method.lower(): finished}
-        return item
+            sent = self._sent(self._outbound(callback, self._ids[owner]), callback)
+            found.setdefault(str(owner.expression), {})[callback.method.lower()] = sent
 
     def _outbound(self, webhook: Webhook, operation_id: str) -> dict[str, Any]:
         documentation = webhook.documentation
@@ -102,11 +112,26 @@ class Operations:
         if not any(code.startswith("2") for code in responses):
             responses = {"2XX": {"description": "The webhook was received."}, **responses}
         operation["responses"] = responses
+        if webhook.shown != webhook.name:
+            operation["x-webhooks-name"] = webhook.name
         if webhook.schedule is not None:
             operation["x-webhooks-delivery"] = own_schedule(webhook.schedule)
         # Stated always: without it the document's own security would seem to guard what it sends.
         operation.setdefault("security", [{SIGNATURE_SCHEME: []}])
         return operation
+
+    def _sent(self, operation: dict[str, Any], webhook: Webhook) -> dict[str, Any]:
+        """The finished operation of a webhook, whose JSON body ``extra`` must leave alone."""
+        finished = self._finished(operation, webhook.documentation, outbound=True)
+        body = members(finished, "requestBody")
+        schema = members(members(body, "content"), _JSON).get("schema")
+        if schema != self._payloads[webhook.name] or "$ref" in body:
+            raise DeclarationError(
+                f"{webhook.name}, declared at {webhook.place}: extra= changes the schema of its "
+                "JSON body, but what is sent is validated against the declared one. Give the "
+                "schema as that of the declaration."
+            )
+        return finished
 
     def _documented(
         self, documentation: Documentation, operation_id: str, doc: str | None
@@ -159,8 +184,13 @@ class Operations:
             response.setdefault("description", _phrase(code))
         return response
 
-    def _finished(self, operation: dict[str, Any], documentation: Documentation) -> dict[str, Any]:
-        """The operation without what it does not say, and ``extra`` merged into it."""
+    def _finished(
+        self, operation: dict[str, Any], documentation: Documentation, *, outbound: bool = False
+    ) -> dict[str, Any]:
+        """The operation without what it does not say, and ``extra`` merged into it.
+
+        :param outbound: its request is what this app sends.
+        """
         said = {
             key: value
             for key, value in operation.items()
@@ -168,9 +198,13 @@ class Operations:
         }
         if not documentation.extra:
             return said
-        extra = {key: value for key, value in documentation.extra.items() if key != "operationId"}
         name = f"{operation['operationId']}Schema"
-        return merge(said, self._schemas.resolve(extra, name))
+        extra = {
+            key: self._schemas.resolve(value, name, outbound=outbound and key == "requestBody")
+            for key, value in documentation.extra.items()
+            if key != "operationId"
+        }
+        return merge(said, extra)
 
 
 def _phrase(code: str) -> str:

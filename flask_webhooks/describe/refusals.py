@@ -58,6 +58,35 @@ def _check_variables(operation: Operation, variables: set[str]) -> None:
             )
 
 
+def check_shown(declarations: Sequence[Webhook], routes: Sequence[Route]) -> None:
+    """Refuse two declarations that the document would have at one and the same place."""
+    taken: dict[At, Webhook] = {}
+    for declared in declarations:
+        if not isinstance(declared, Callback):
+            _take(taken, ("webhooks", declared.shown, declared.method), declared)
+    for route in routes:
+        named = [callback.shown for callback in route.callbacks]
+        for one in route.callbacks:
+            at = (f"{route.method} {route.path}", one.shown)
+            if one.shared and named.count(one.shown) > 1:
+                raise DeclarationError(
+                    f"{one.name}, declared at {one.place}, can't be shared: {at[0]} shows another "
+                    f"callback as {one.shown!r}. Give one of them another shown_as=."
+                )
+            for expression in one.expressions:
+                _take(taken, (*at, expression.text, one.method), one)
+
+
+def _take(taken: dict[At, Webhook], at: At, declared: Webhook) -> None:
+    first = taken.setdefault(at, declared)
+    if first is not declared:
+        raise DeclarationError(
+            f"{first.name}, declared at {first.place}, and {declared.name}, declared at "
+            f"{declared.place}, would both be {' → '.join(at)} in the document. Give one of them "
+            "another shown_as= or method=."
+        )
+
+
 def check_document(
     description: Description, declarations: Sequence[Webhook], routes: Sequence[Route]
 ) -> None:

@@ -12,14 +12,13 @@ from typing import Any
 
 from ..describe.examples import example_of
 from ..describe.promises import readable
+from ..describe.reading import Described, operations
 from ..exceptions import ExpressionError
 from ..rules.expressions import Expression, parse
 from .fields import Row, rows
 from .languages import LANGUAGES, PUBLIC_KEY_LANGUAGES, Language
 from .prose import Paragraph, Piece, paragraphs
 from .vector import VECTOR, Vector, command
-
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,24 +137,24 @@ class _Reader:
         self._document = document
         self._components = _mapping(document.get("components"))
         self._schemas = _mapping(self._components.get("schemas"))
+        self._operations = list(operations(document))
         self._anchors: set[str] = set()
 
     def webhooks(self) -> Iterator[Sent]:
         """Every webhook, in the order of the document."""
-        for name, item in _mapping(self._document.get("webhooks")).items():
-            for method, operation in _operations(item):
-                yield self._sent(str(name), method, operation, ())
+        for found in self._operations:
+            if found.kind == "webhook":
+                yield self._sent(_name(found), found.method, found.operation, ())
 
     def callbacks(self) -> Iterator[Sent]:
         """Every callback once, with all operations that it stands on."""
-        found: dict[str, tuple[str, Mapping[str, Any], list[Origin]]] = {}
-        for path, item in _mapping(self._document.get("paths")).items():
-            for cause, operation in _operations(item):
-                for name, expression, method, sent in _callbacks(operation):
-                    origin = Origin(operation=f"{cause} {path}", place=place(expression))
-                    found.setdefault(name, (method, sent, []))[2].append(origin)
-        for name, (method, sent, origins) in found.items():
-            yield self._sent(name, method, sent, tuple(origins))
+        grouped: dict[str, list[Described]] = {}
+        for found in self._operations:
+            if found.kind == "callback":
+                grouped.setdefault(_name(found), []).append(found)
+        for name, [first, *rest] in grouped.items():
+            origins = tuple(_origin(found) for found in (first, *rest))
+            yield self._sent(name, first.method, first.operation, origins)
 
     def headers(self) -> Iterator[Header]:
         """The headers that the document gives every webhook."""
@@ -212,19 +211,14 @@ class _Reader:
         return anchor
 
 
-def _operations(item: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The operations of a Path Item Object, by method in upper case."""
-    for method in _METHODS:
-        if isinstance(operation := _mapping(item).get(method), Mapping):
-            yield method.upper(), operation
+def _name(found: Described) -> str:
+    """The name by which it is subscribed to, which the document may have under another."""
+    return str(found.operation.get("x-webhooks-name", found.name))
 
 
-def _callbacks(operation: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
-    """Name, expression, method and operation of every callback on an operation."""
-    for name, items in _mapping(operation.get("callbacks")).items():
-        for expression, item in _mapping(items).items():
-            for method, sent in _operations(item):
-                yield str(name), str(expression), method, sent
+def _origin(found: Described) -> Origin:
+    above = f"{found.parent.method} {found.parent.name}" if found.parent else ""
+    return Origin(operation=above, place=place(found.expression or ""))
 
 
 def place(expression: str) -> Paragraph:

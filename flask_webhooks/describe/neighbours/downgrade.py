@@ -11,6 +11,9 @@ from typing import Any
 
 from ..definitions import hoisted
 
+#: What an operation that declares no response says where it must declare one.
+ANY_RESPONSE = {"default": {"description": "Any response."}}
+
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 #: Fields whose values are shown as they are.
 _DATA = frozenset({"default", "enum", "example", "examples"})
@@ -67,7 +70,7 @@ def _member(key: str, member: Any) -> Any:
 def _operation(operation: Mapping[str, Any]) -> dict[str, Any]:
     """In 3.0 an operation must have responses."""
     converted: dict[str, Any] = _converted(operation)
-    converted.setdefault("responses", {"default": {"description": "Any response."}})
+    converted.setdefault("responses", ANY_RESPONSE)
     return converted
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...exceptions import ConfigurationError, DeclarationError
 from .components import needed_components
-from .downgrade import as_3_0
+from .downgrade import ANY_RESPONSE, as_3_0
 from .operation_ids import with_free_ids
 from .spelling import spelled_as
 
@@ -141,7 +141,7 @@ def _missing(
         elif fill and field == "parameters":
             known = {_identity(p) for p in [*_list(item, field), *_list(host, field)]}
             found[field] = [p for p in said if _identity(p) not in known]
-        elif fill and field == "responses":
+        elif fill and field == "responses" and said != ANY_RESPONSE:
             codes = {str(code) for code in host.get(field) or {}}
             found[field] = {code: r for code, r in said.items() if code not in codes}
         elif fill and host.get(field) in (None, ""):
