@@ -195,6 +195,23 @@ def test_requests_are_signed_by_rfc_9421_on_request(
             _verified(url, sent.headers, body, jwk)
 
 
+def test_a_message_signature_is_for_the_url_as_it_arrives(
+    make_app: Callable[..., Flask], webhooks: Webhooks, receiver: Receiver
+) -> None:
+    """A receiver puts the URL together out of Host and the first line, however it was stored."""
+    app = make_app(WEBHOOKS_MESSAGE_SIGNATURES=True)
+    webhooks.webhook("noted", {})
+    webhooks.init_app(app)
+    address = receiver.url.removeprefix("http://").removesuffix("/hook")
+    with app.app_context():
+        webhooks.subscribe(f"HTTP://{address}?a=b", ["noted"])
+        sent = _sent(webhooks, receiver)
+    [jwk] = app.test_client().get("/.well-known/webhooks-keys.json").json["keys"]
+
+    as_it_arrives = f"http://{sent.headers['host']}/?a=b"
+    assert _verified(as_it_arrives, sent.headers, sent.body, jwk) == jwk["kid"]
+
+
 def _verified(url: str, headers: Any, body: bytes, jwk: Any) -> str:
     """Verify as a receiver does; the id of the key."""
     key = Ed25519PublicKey.from_public_bytes(urlsafe_b64decode(jwk["x"] + "="))

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flask_webhooks.exceptions import RefusedURLError
-from flask_webhooks.rules.urls import Destination, UrlRules, check_url, networks_for, shown
+from flask_webhooks.rules.urls import (
+    Destination,
+    UrlRules,
+    check_url,
+    host_of,
+    networks_for,
+    shown,
+    target_uri,
+)
 
 STRICT = UrlRules()
 DEVELOPMENT = UrlRules(allow_loopback=True)
@@ -472,3 +480,35 @@ def test_opening_one_loopback_network_opens_localhost_whole() -> None:
     destination = check_url("http://localhost:8000/hook", rules)
 
     assert ip_network("::1/128") in networks_for(destination, rules)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://example.com", "https://example.com/"),
+        ("HTTPS://Example.COM:443/A?b=%20C", "https://example.com/A?b=%20C"),
+        ("https://example.com:8443?x", "https://example.com:8443/?x"),
+        ("http://example.com:80/", "http://example.com/"),
+        ("https://[2606:4700:0:0::1111]/", "https://[2606:4700::1111]/"),
+        ("https://[::1", "https://[::1"),
+        ("https://example.com:99999/", "https://example.com:99999/"),
+        ("ftp://example.com/", "ftp://example.com/"),
+    ],
+)
+def test_the_target_uri_is_what_a_receiver_reads(url: str, expected: str) -> None:
+    """Scheme and host are in lower case, the scheme's port is left out, no path is a slash."""
+    assert target_uri(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://Example.com:8443/a@b", "example.com"),
+        ("https://[2606:4700:0:0::1111]/", "2606:4700::1111"),
+        ("https://[2606:4700:0:0::1111", ""),
+        ("no url", ""),
+    ],
+)
+def test_a_host_has_one_spelling(url: str, host: str) -> None:
+    """However a URL spells its host, what counts requests for it counts them together."""
+    assert host_of(url) == host

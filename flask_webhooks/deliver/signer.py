@@ -10,6 +10,7 @@ from ..rules import signing
 from ..rules.message_signatures import message_signature
 from ..rules.options import Options
 from ..rules.sealing import KeyRing
+from ..rules.urls import target_uri
 from ..store.records import Claimed
 
 # While a key ring is rotated its newest key and the one before sign; each costs time at both ends.
@@ -59,7 +60,7 @@ class Signer:
         return message_signature(
             self._keyring().signing_keys[0],
             method=method,
-            url=claimed.url,
+            url=target_uri(claimed.url),
             message_id=claimed.message_id,
             timestamp=timestamp,
             body=claimed.body,

@@ -8,7 +8,6 @@ environment: no proxy, no netrc, no CA bundle; no cookie is kept and no redirect
 from __future__ import annotations
 
 import functools
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,7 +26,6 @@ from .dialling import Dialler, Resolver, is_own
 from .exchange import Answer, Message
 from .outcome import Failure, Outcome, Reason
 
-_ORIGIN = re.compile(r"^[^:]*://[^/?]*")
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
 _OURS = frozenset(
     ("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "te")
@@ -167,13 +165,12 @@ class _Request(PreparedRequest):
 
 def _route(rules: UrlRules, connections: Connections, limit: int, url: str) -> _Route:
     destination = check_url(url, rules)
-    host = f"[{destination.host}]" if ":" in destination.host else destination.host
-    if destination.port != {"https": 443, "http": 80}[destination.scheme]:
-        host = f"{host}:{destination.port}"
-    target = _ORIGIN.sub("", url)
-    target = target if target.startswith("/") else f"/{target}"
     return _Route(
-        destination=destination, host=host, target=target, connections=connections, limit=limit
+        destination=destination,
+        host=destination.authority,
+        target=destination.target,
+        connections=connections,
+        limit=limit,
     )
 
 

@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from ..exceptions import SecretError
 from ..rules import retry
 from ..rules.rates import Rates
 from ..rules.sealing import KeyRing
+from ..rules.urls import host_of
 from ..store import outbox, queue, settling
 from ..store.database import Database
 from ..store.records import (
@@ -525,8 +525,7 @@ class Worker:
         if claimed.terms.rate is not None:
             wait = self._rates.wait(claimed.subscription_id, claimed.terms.rate, now)
         if self._host_rate is not None and not wait:
-            host = urlsplit(claimed.url).hostname or ""
-            wait = self._rates.wait(host, self._host_rate, now)
+            wait = self._rates.wait(host_of(claimed.url), self._host_rate, now)
         return wait
 
     def _policy(self, name: str) -> Policy:

@@ -20,7 +20,7 @@ def message_signature(
 ) -> tuple[tuple[str, str], ...]:
     """``Content-Digest``, ``Signature-Input`` and ``Signature`` for one attempt.
 
-    :param url: the URL that is called, as it is written.
+    :param url: the target URI, as its receiver puts it together (RFC 9421, section 2.2.2).
     :param timestamp: unix time of the attempt in whole seconds.
     """
     digest = f"sha-256=:{b64encode(hashlib.sha256(body).digest()).decode()}:"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from urllib.parse import urlsplit
 
 from ..exceptions import RefusedURLError
 from .addresses import LOOPBACK, Address, Network, refusal
@@ -20,6 +21,7 @@ MAX_LENGTH = 2000
 _DEFAULT_PORTS: dict[str, int] = {"https": 443, "http": 80}
 _OPEN_PORTS: dict[str, tuple[int, ...]] = {"https": (443, 8443), "http": (80,)}
 
+_ORIGIN = re.compile(r"^[^:]*://[^/?]*")
 _PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(#?)", re.DOTALL)
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::(.*))?")
@@ -78,6 +80,16 @@ class Destination:
     loopback: bool
     url: str
 
+    @property
+    def authority(self) -> str:
+        """The ``Host`` header: host and port, but for the scheme's own port (RFC 9110, 7.2)."""
+        return _authority(self.scheme, self.host, self.port)
+
+    @property
+    def target(self) -> str:
+        """Path and query, exactly as they were given."""
+        return _target(self.url)
+
 
 def check_url(url: str, rules: UrlRules) -> Destination:
     """Judge a URL by its text alone.
@@ -109,6 +121,44 @@ def networks_for(destination: Destination, rules: UrlRules) -> tuple[Network, ..
     loopback = rules.allow_loopback or not set(LOOPBACK).isdisjoint(rules.allowed_networks)
     opened = destination.loopback and loopback
     return rules.allowed_networks + LOOPBACK if opened else rules.allowed_networks
+
+
+def host_of(url: str) -> str:
+    """Give the host of a stored URL, in its one spelling; empty where it has none.
+
+    A row may have been written by hand, so nothing is raised.
+    """
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+    try:
+        return str(IPv6Address(host))
+    except AddressValueError:
+        return host
+
+
+def target_uri(url: str) -> str:
+    """Give a URL as its receiver puts it together, out of ``Host`` and the request's first line.
+
+    What can't be read comes back as it is: it is refused before it is sent.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    except (ValueError, KeyError):
+        return url
+    return f"{parts.scheme}://{_authority(parts.scheme, host_of(url), port)}{_target(url)}"
+
+
+def _authority(scheme: str, host: str, port: int) -> str:
+    host = f"[{host}]" if ":" in host else host
+    return host if port == _DEFAULT_PORTS[scheme] else f"{host}:{port}"
+
+
+def _target(url: str) -> str:
+    target = _ORIGIN.sub("", url)
+    return target if target.startswith("/") else f"/{target}"
 
 
 def shown(url: str) -> str:
@@ -284,4 +334,13 @@ def _is_inside(host: str) -> bool:
     return any(host == suffix or host.endswith(f".{suffix}") for suffix in _INSIDE)
 
 
-__all__ = ["MAX_LENGTH", "Destination", "UrlRules", "check_url", "networks_for", "shown"]
+__all__ = [
+    "MAX_LENGTH",
+    "Destination",
+    "UrlRules",
+    "check_url",
+    "host_of",
+    "networks_for",
+    "shown",
+    "target_uri",
+]
