@@ -59,6 +59,17 @@ def test_a_retired_secret_signs_until_its_time() -> None:
     assert options.retired_at(100) == []
 
 
+def test_no_secret_is_dropped_before_its_time() -> None:
+    """A fifth secret that would sign besides is refused, until one of them has ended."""
+    options = Options()
+    for until, secret in enumerate("abcd", 100):
+        options = options.with_retired(secret, until=until, now=10)
+    with pytest.raises(SecretError, match="4 secrets of before still sign"):
+        options.with_retired("e", until=200, now=10)
+    assert options.with_retired("e", until=10, now=10) == options
+    assert options.with_retired("e", until=200, now=100).retired_at(100) == ["e", "d", "c", "b"]
+
+
 def test_an_overlap_of_nothing_retires_at_once() -> None:
     """A secret that is replaced without an overlap does not sign any more."""
     assert Options().with_retired("a", until=10, now=10) == Options()

@@ -81,10 +81,19 @@ class Options:
         return tuple(name for name, _ in self.headers)
 
     def with_retired(self, secret: str, *, until: float, now: float) -> Options:
-        """These options, with one more secret that signs until then; the newest first."""
+        """These options, with one more secret that signs until then; the newest first.
+
+        :raises SecretError: as many as may sign already. None is dropped before its time: a
+            receiver was promised that it goes on.
+        """
         live = [one for one in self.retired if one.until > now and one.secret != secret]
         retired = [Retired(secret=secret, until=until), *live] if until > now else live
-        return replace(self, retired=tuple(retired[:MOST_RETIRED]))
+        if len(retired) > MOST_RETIRED:
+            raise SecretError(
+                f"{MOST_RETIRED} secrets of before still sign for this subscription. Wait until "
+                "the overlap of one has ended, or rotate without an overlap."
+            )
+        return replace(self, retired=tuple(retired))
 
     def retired_at(self, now: float) -> list[str]:
         """The secrets that still sign, the newest first."""
