@@ -25,18 +25,6 @@ from .store import subscriptions
 from .store.database import Database
 from .store.records import Subscription, microseconds
 
-_REFUSALS = {
-    "length": "it is too long",
-    "characters": "it holds characters that a URL may not hold as they are",
-    "scheme": "its scheme is not https",
-    "userinfo": "it holds a user name or password",
-    "fragment": "it holds a fragment",
-    "host": "its host is no proper host name or address",
-    "name": "its host name is not a public one",
-    "port": "its port is not an allowed one",
-    "address": "its address is not a public one",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Captured:
@@ -120,18 +108,13 @@ def early_refusals(
     for expression in callback.expressions:
         if expression.needs_response:
             continue
-        url = evaluate(expression, exchange)
+        url = _url(expression, exchange)
         if isinstance(url, Unresolved):
             continue
         try:
             check_url(url, rules)
         except RefusedURLError as refusal:
             yield expression, refusal
-
-
-def in_words(refused: RefusedURLError) -> str:
-    """Why a URL is refused, as a client may know it: nothing about the settings of the app."""
-    return _REFUSALS.get(refused.rule, "it is no absolute https URL")
 
 
 def resolve(callback: Callback, exchange: Exchange, rules: UrlRules) -> list[Captured | Unresolved]:
@@ -144,7 +127,7 @@ def resolve(callback: Callback, exchange: Exchange, rules: UrlRules) -> list[Cap
 def _resolved(
     callback: Callback, expression: Template, exchange: Exchange, rules: UrlRules
 ) -> Captured | Unresolved:
-    url = _evaluated(expression, exchange)
+    url = _url(expression, exchange)
     if isinstance(url, Unresolved):
         return url
     try:
@@ -158,6 +141,17 @@ def _resolved(
     if isinstance(secret, Unresolved):
         return secret
     return Captured(expression=expression.text, url=url, host=host, key=key, secret=secret)
+
+
+def _url(template: Template, exchange: Exchange) -> str | Unresolved:
+    """The URL of a template, unless the name by which this app was called would lead it.
+
+    Whoever gets a forged ``Host`` or ``X-Forwarded-Host`` past a proxy or a cache would say then
+    where other people's messages go.
+    """
+    if (leading := template.led_by_host) is not None:
+        return Unresolved(template.text, f"{leading.text} would let the Host header lead the URL")
+    return _evaluated(template, exchange)
 
 
 def _refused(expression: str, refusal: RefusedURLError) -> Unresolved:

@@ -15,6 +15,7 @@ from .declarations import Callback
 from .exceptions import RefusedURLError
 from .rules.evaluate import Exchange, Unresolved
 from .rules.expressions import Template
+from .rules.failures import refusal_in_words
 from .state import State
 from .telling import send
 
@@ -106,11 +107,12 @@ def _refusal(state: State, callbacks: tuple[Callback, ...], exchange: Exchange) 
 
 def _unprocessable(callback: Callback, expression: Template, refused: RefusedURLError) -> Response:
     """A problem (RFC 9457) that says which part of the request is refused, and why."""
+    why = refusal_in_words(refused.rule)
     problem = {
         "type": "about:blank",
         "title": "Callback URL refused",
         "status": 422,
-        "detail": f"The URL given for {callback.name} is refused: {capture.in_words(refused)}.",
+        "detail": f"The URL given for {callback.name} is refused: {why}.",
         "callback": callback.name,
         "expression": expression.text,
         "rule": refused.rule,

@@ -180,6 +180,17 @@ def test_what_cannot_work_is_refused_and_says_why(
     assert said in problem["detail"]
 
 
+def test_a_refused_url_tells_nothing_of_the_settings(ann: Client) -> None:
+    """It names the rule that the URL breaks, and no setting that would open it."""
+    _, problem = ann(
+        "POST", "/subscriptions", {"url": "http://a.example:22/?s", "names": ["booking.new"]}
+    )
+    assert problem["rule"] == "scheme"
+    assert (
+        problem["detail"] == "The URL 'http://a.example:22/' is refused: its scheme is not https."
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "errors"),
     [

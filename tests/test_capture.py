@@ -447,7 +447,7 @@ def hostile(app: Flask, webhooks: Webhooks) -> Any:
     return _app(
         app,
         webhooks,
-        "{$request.body#/u}{$request.query.q}{$request.path.p}{$request.header.x}{$url}",
+        "{$request.body#/u}{$request.query.q}{$request.path.p}{$request.header.x}/{$url}",
         lambda p: (jsonify(id=1), 201),
         rule="/a/<path:p>",
         key="{$request.body}{$response.body#/id}",
@@ -521,3 +521,50 @@ def test_one_refused_url_refuses_the_call(app: Flask, webhooks: Webhooks) -> Non
     assert answer.status_code == 422
     assert answer.get_json()["expression"] == "{$request.body#/shippedUrl}"
     assert _captured(app, webhooks) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "leading"),
+    [
+        ("$url", "$url"),
+        ("{$url}/told", "$url"),
+        ("https://{$request.header.host}/told", "$request.header.host"),
+        ("https://a.{$request.header.X-Forwarded-Host}/", "$request.header.X-Forwarded-Host"),
+        ("{$request.query.u}{$request.header.Forwarded}", "$request.header.Forwarded"),
+        ("https://{$request.query.h}:{$request.header.x_forwarded_port}/",
+         "$request.header.x_forwarded_port"),
+    ],
+)  # fmt: skip
+def test_no_url_is_led_by_the_host_header(
+    expression: str, leading: str, app: Flask, webhooks: Webhooks, unresolved: list[str]
+) -> None:
+    """What a forged Host could lead elsewhere captures nothing, and the reason names it."""
+    client = _app(app, webhooks, expression)
+    headers = {
+        "Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Port": "443",
+        "Forwarded": "host=evil.example",
+    }  # fmt: skip
+
+    answer = client.post("/a?u=https://example.com&h=example.com", headers=headers)
+
+    assert answer.status_code == 201
+    assert _captured(app, webhooks) == []
+    assert unresolved == [f"onThing {expression}: {leading} would let the Host header lead the URL"]
+
+
+def test_a_forged_host_changes_no_captured_url(app: Flask, webhooks: Webhooks) -> None:
+    """With Host, X-Forwarded-Host and Forwarded forged, what is stored is what the body says."""
+    proxied = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)
+    app.wsgi_app = proxied  # type: ignore[method-assign]
+    client = _app(app, webhooks, ["{$request.body#/u}", "{$request.body#/v}?by={$url}"])
+    forged = {
+        "Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https",
+        "Forwarded": "host=evil.example;proto=https", "X-Original-Host": "evil.example",
+    }  # fmt: skip
+
+    client.post("/a", json={"u": "https://a.example/", "v": "https://b.example/"}, headers=forged)
+    client.post("/a", json={"u": "/told", "v": "//b.example/"}, headers=forged)
+
+    assert {s.url for s in _captured(app, webhooks)} == {
+        "https://a.example/", "https://b.example/?by=https%3A%2F%2Fevil.example%2Fa"
+    }  # fmt: skip

@@ -35,6 +35,7 @@ def test_ordinary_headers_pass_in_order() -> None:
         "Metadata-Flavor", "X-aws-ec2-metadata-token", "X-aws-ec2-metadata-token-ttl-seconds",
         "X-Google-Metadata-Request", "X-Metadata-Token", "X-HTTP-Method-Override",
         "X-Original-URL", "User-Agent", "Accept-Encoding", "Date", "Origin", "Sec-Fetch-Site",
+        "Client-IP", "Remote_User", "X-Remote-Addr", "X-Original-Host",
     ],
 )  # fmt: skip
 def test_what_is_not_a_subscriptions_to_set_is_refused(name: str) -> None:

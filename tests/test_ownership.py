@@ -116,7 +116,7 @@ def test_a_receiver_that_does_not_allow_gets_nothing(ask: Any, allowed: dict[str
 
 
 def test_another_url_is_asked_anew(ask: Any, webhooks: Webhooks) -> None:
-    """An owner's yes is for the URL that was asked: at the next one nothing comes without its own."""
+    """An owner's yes is for the URL that was asked: where it is changed to is asked first."""
     receiver, _ = ask("echo", _echo)
     receiver.answer = lambda request: Response("no")  # type: ignore[attr-defined]
     with receiver.app.app_context():  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from ..exceptions import ExpressionError
+from .headers import tells_host
 from .slips import closest, fault, mend
 
 Source = Literal["url", "method", "statusCode", "request", "response"]
@@ -29,6 +30,8 @@ _EXPRESSION = re.compile(
     rf"|request\.(?P<part>query|path)\.(?P<name>{_NAME}))"
 )
 _LOOSE = re.compile(r"\$(?:request|response)\.(?:header|query|path|body)")
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
+_BEYOND_HOST = re.compile(r"[/?#]")
 _PIECE = re.compile(r"\{([^{}]*)\}|[^{}]+")
 
 
@@ -46,6 +49,13 @@ class Expression:
     name: str | None = None
     pointer: tuple[str, ...] | None = None
 
+    @property
+    def tells_host(self) -> bool:
+        """Whether its value is, or holds, the host name by which the call came."""
+        if (self.where, self.part) == ("request", "header"):
+            return tells_host(self.name or "")
+        return self.where == "url"
+
 
 @dataclass(frozen=True)
 class Template:
@@ -62,6 +72,17 @@ class Template:
     def expressions(self) -> tuple[Expression, ...]:
         """The expressions alone, in order."""
         return tuple(part for part in self.parts if isinstance(part, Expression))
+
+    @property
+    def led_by_host(self) -> Expression | None:
+        """The expression by which a call's ``Host`` would say where the URL leads, if any does."""
+        before = ""
+        for part in self.parts:
+            if isinstance(part, str):
+                before += part
+            elif part.tells_host and not _BEYOND_HOST.search(_SCHEME.sub("", before)):
+                return part
+        return None
 
     @property
     def needs_response(self) -> bool:

@@ -38,6 +38,28 @@ _CODES = {
 }  # fmt: skip
 
 
+_REFUSALS = {
+    "length": "it is too long",
+    "characters": "it holds characters that a URL may not hold as they are",
+    "scheme": "its scheme is not https",
+    "userinfo": "it holds a user name or password",
+    "fragment": "it holds a fragment",
+    "host": "its host is no proper host name or address",
+    "name": "its host name is not a public one",
+    "port": "its port is not an allowed one",
+    "address": "its address is not a public one",
+    "limit": "its host has as many subscriptions as it may",
+}
+
+
+def refusal_in_words(rule: str) -> str:
+    """Why a URL is refused, as a client may know it: nothing about the settings of the app.
+
+    :param rule: of :class:`~flask_webhooks.exceptions.RefusedURLError`.
+    """
+    return _REFUSALS.get(rule, "it is no absolute https URL")
+
+
 def failure_of(outcome: str, status_code: int | None) -> Failure | None:
     """The class of one attempt's failure; ``None`` where it did not fail.
 

@@ -22,12 +22,19 @@ _RESERVED = frozenset(
     ("accept-encoding", "connection", "cookie", "cookie2", "date", "expect", "forwarded", "host")
     + ("http2-settings", "keep-alive", "origin", "referer", "set-cookie", "te", "trailer", "via")
     + ("transfer-encoding", "upgrade", "user-agent", "x-real-ip", "true-client-ip", "x-client-ip")
-    + ("x-cluster-client-ip", "x-original-url", "x-rewrite-url", "x-host", "x-http-host-override")
+    + ("client-ip", "remote-addr", "remote-user", "x-remote-addr", "x-remote-ip", "x-remote-user")
+    + ("x-cluster-client-ip", "x-original-forwarded-for", "x-original-host", "x-original-url")
+    + ("x-rewrite-url", "x-host", "x-http-host-override")
     + ("x-http-method", "x-http-method-override", "x-method-override")
     + ("signature", "signature-input")
     # What the metadata services of clouds ask for before they answer.
     + ("metadata", "metadata-flavor", "x-google-metadata-request", "x-metadata-token")
     + ("x-identity-header", "secret")
+)
+# Where a server, a proxy or a framework finds the host that it believes to be.
+_HOST_TELLING = frozenset(
+    ("forwarded", "host", "x-host", "x-http-host-override", "x-original-host", "x-original-url")
+    + ("x-rewrite-url",)
 )
 _RESERVED_STARTS = ("cf-", "content-", "fastly-", "proxy-", "sec-", "webhook-", "x-aws-ec2-",
                     "x-envoy-", "x-forwarded-")  # fmt: skip
@@ -78,6 +85,11 @@ def is_name(name: str) -> bool:
 def is_reserved(name: str) -> bool:
     """Whether a header is never a subscription's to set."""
     return folded(name) in _RESERVED or folded(name).startswith(_RESERVED_STARTS)
+
+
+def tells_host(name: str) -> bool:
+    """Whether a request's header says by which host name it came."""
+    return folded(name) in _HOST_TELLING or folded(name).startswith("x-forwarded-")
 
 
 def folded(name: str) -> str:

@@ -19,6 +19,8 @@ from ...exceptions import (
     UnknownWebhookError,
     WebhooksError,
 )
+from ...rules.failures import refusal_in_words
+from ...rules.urls import shown
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -47,6 +49,11 @@ def answer_problems(blueprint: Blueprint) -> None:
     def invalid(error: ValidationError) -> Response:
         return problem(422, "The body is not what it must be.", "invalid", errors=error.messages)
 
+    def refused_url(error: RefusedURLError) -> Response:
+        # Not the error's own text, which tells an operator what the app's settings are.
+        words = f"The URL '{shown(error.url)}' is refused: {refusal_in_words(error.rule)}."
+        return problem(422, words, _OF_REQUESTS[RefusedURLError], rule=error.rule)
+
     def refused(error: WebhooksError) -> Response:
         codes = (code for kind, code in _OF_REQUESTS.items() if isinstance(error, kind))
         return problem(422, str(error), next(codes, "refused"))
@@ -57,5 +64,6 @@ def answer_problems(blueprint: Blueprint) -> None:
         return problem(status, str(error.description or HTTPStatus(status).phrase), code)
 
     blueprint.register_error_handler(ValidationError, invalid)
+    blueprint.register_error_handler(RefusedURLError, refused_url)
     blueprint.register_error_handler(WebhooksError, refused)
     blueprint.register_error_handler(HTTPException, http)

@@ -241,4 +241,5 @@ class Problem(Schema):
     status = fields.Integer(required=True)
     detail = fields.String(required=True)
     code = fields.String(required=True)
+    rule = fields.String(metadata={"description": "Of a refused URL: the rule that it breaks."})
     errors = fields.Dict()
