@@ -1,6 +1,7 @@
 """Declare a webhook once: document, validation, signal and durable signed delivery."""
 
 from .declarations import Callback, Operation, Webhook
+from .erasing import ErasedOf, Erasure
 from .exceptions import (
     ConfigurationError,
     ConflictError,
@@ -48,6 +49,8 @@ __all__ = [
     "DeclarationError",
     "Delivery",
     "DeliveryStatus",
+    "ErasedOf",
+    "Erasure",
     "Explanation",
     "ExpressionError",
     "FilterError",

@@ -132,6 +132,8 @@ def _exhausted(delivery: Delivery, last: Attempt | None, now: float) -> str:
 
 
 def _cancelled(delivery: Delivery, last: Attempt | None, now: float) -> str:
+    if delivery.reason == "erased":
+        return "Its message was erased, as it was about a person, and is never sent again."
     if delivery.reason == "by hand":
         return "It was cancelled by hand. Replay it to send it after all."
     return "Its subscription was disabled before it was delivered. Enable it, then replay."

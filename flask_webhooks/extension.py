@@ -37,6 +37,7 @@ from .declarations import (
     url_templates,
 )
 from .describe.neighbours.clashes import check_urls
+from .erasing import Eraser, Erasure
 from .exceptions import ConfigurationError, DeclarationError, WebhooksError
 from .explaining import Explanation, explain
 from .manage.documents import documents
@@ -651,6 +652,25 @@ class Webhooks:
         state = self._state
         age = state.settings.retention if older_than is None else in_seconds(older_than)
         return state.operating.purge(age, dry_run=dry_run)
+
+    def erase(self, subject: str, *, name: str | None = None, dry_run: bool = False) -> Erasure:
+        """Remove a person from what is stored, while sending goes on.
+
+        A message is about the person when a private field of it, or its key, is ``subject``. Then
+        all that is private in it is replaced by markers, and so is the key; what was not delivered
+        is cancelled and can't be replayed; what receivers answered is blanked, as it is elsewhere
+        where it holds the text. Receivers, backups and subscriptions are not reached.
+
+        :param subject: what names the person, such as an address; compared exactly.
+        :param name: of the only webhook to look at.
+        :param dry_run: only count.
+        :raises WebhooksError: the subject is empty, or no text.
+        """
+        state = self._state
+        return Eraser(
+            subject, name=name, dry_run=dry_run, database=state.database, privacy=state.privacy,
+            now=microseconds(state.clock()),
+        ).run()  # fmt: skip
 
     def record(self) -> AbstractContextManager[Recording]:
         """For tests: record what is sent meanwhile, ``with webhooks.record() as box: …``.

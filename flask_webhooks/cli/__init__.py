@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from flask.cli import AppGroup
 
-from . import checking, declared, delivering, listening, looking, mending, subscribing
+from . import checking, declared, delivering, erasing, listening, looking, mending, subscribing
 from .door import Door
 
 
 def webhooks_group(webhooks: Door) -> AppGroup:
     """The commands of one instance of the extension, as a group for ``app.cli``."""
     group = AppGroup("webhooks", help="Declare, try and deliver webhooks.")
-    for module in (declared, checking, subscribing, delivering, looking, mending, listening):
+    for module in (
+        declared, checking, subscribing, delivering, looking, mending, erasing, listening
+    ):  # fmt: skip
         module.add_commands(group, webhooks)
     return group

@@ -90,6 +90,8 @@ def _show_message(webhooks: Door, message_id: str) -> None:
         )
     click.echo(f"Message   {message.id}  {message.name}  {when(message.created_at)}")
     click.echo(f"Tenant    {message.tenant or '-'}    Key  {message.key or '-'}")
+    if message.erased_at is not None:
+        click.echo(f"Erased    {when(message.erased_at)}: what was private is gone")
     payload = state().shown_payload(message.name, message.body)
     click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
     _show_deliveries(webhooks, webhooks.deliveries(message=message), message_id)

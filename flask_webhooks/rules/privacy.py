@@ -7,6 +7,7 @@ the value is private.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,15 +53,24 @@ class Privacy:
 
     def texts(self, payload: Any) -> frozenset[str]:
         """Every private text of a payload, and every private number as JSON writes it."""
-        found: set[str] = set()
+        return frozenset(text for value in self._values(payload) for text in _texts(value))
+
+    def speaks_of(self, payload: Any, text: str) -> bool:
+        """Whether a private value is the text, or holds it as a value or a member's name."""
+        values = self._values(payload)
+        return any(text in _texts(value) or text in _members(value) for value in values)
+
+    def _values(self, payload: Any) -> list[Any]:
+        """The values that are private, and the names of members that are."""
+        found: list[Any] = []
 
         def keep(value: Any) -> Any:
-            found.update(_texts(value))
+            found.append(value)
             return value
 
         if self._any:
             self._replaced(payload, [self.schema], keep, 0)
-        return frozenset(found)
+        return found
 
     @cached_property
     def _any(self) -> bool:
@@ -189,14 +199,23 @@ def _led_to(reference: str, components: Mapping[str, Any]) -> Any:
 
 def _texts(value: Any) -> Iterator[str]:
     """Every text and number in a value, at any depth."""
+    for one in _inside(value):
+        if isinstance(one, str) and one not in _MARKERS:
+            yield one
+        elif isinstance(one, int | float) and not isinstance(one, bool):
+            yield json.dumps(one)
+
+
+def _members(value: Any) -> Iterator[str]:
+    """The name of every member in a value, at any depth."""
+    for one in _inside(value):
+        yield from one if isinstance(one, dict) else ()
+
+
+def _inside(value: Any) -> Iterator[Any]:
     todo = [value]
     while todo:
         one = todo.pop()
-        if isinstance(one, dict):
-            todo += one.values()
-        elif isinstance(one, list):
-            todo += one
-        elif isinstance(one, str) and one not in _MARKERS:
-            yield one
-        elif isinstance(one, int | float) and not isinstance(one, bool):
-            yield repr(one)
+        yield one
+        if isinstance(one, dict | list):
+            todo += one.values() if isinstance(one, dict) else one

@@ -69,6 +69,28 @@ def among(dialect: str, column: ColumnElement[Any], parameter: str) -> ColumnEle
     return column.in_(bindparam(parameter, expanding=True))
 
 
+def contains(dialect: str, column: ColumnElement[bytes], part: bytes) -> ColumnElement[bool]:
+    """Whether the bytes of a column hold other bytes."""
+    if dialect == "postgresql":
+        return func.pg_catalog.position(column, part) > 0
+    if dialect == "sqlite":
+        return func.instr(column, part) > 0
+    return func.locate(part, column) > 0
+
+
+def overwrite_what_is_replaced(connection: Connection) -> None:
+    """Have SQLite leave nothing of a replaced value in its file; the others clean up later."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
+def move_the_log_home(engine: Engine) -> None:
+    """Empty SQLite's write-ahead log, as far as no reader still needs it."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+
+
 def fetch(connection: Connection, query: Select[Any], values: Mapping[str, Any]) -> list[Any]:
     """The rows of a query of the worker's, as sequences.
 

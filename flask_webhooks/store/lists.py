@@ -154,6 +154,7 @@ def _message(row: Any) -> Message:
         tenant=row["tenant"],
         created_at=moment(row["created_at"]),
         body=bytes(row["body"]),
+        erased_at=maybe_moment(row["erased_at"]),
     )
 
 

@@ -29,7 +29,7 @@ from ..rules.filters import passes
 from ..rules.patterns import patterns_of
 from . import lines, statements
 from .dialects import among, as_committed, as_list, fetch, insert_or_skip
-from .records import IN_LINE, DeliveryStatus, Message, SubscriptionStatus, moment
+from .records import IN_LINE, DeliveryStatus, Message, SubscriptionStatus, maybe_moment, moment
 from .tables import Tables
 
 
@@ -106,6 +106,7 @@ def _message(row: Any) -> Message:
         tenant=row["tenant"],
         created_at=moment(row["created_at"]),
         body=bytes(row["body"]),
+        erased_at=maybe_moment(row.get("erased_at")),
     )
 
 

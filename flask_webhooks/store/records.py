@@ -23,7 +23,8 @@ class DeliveryStatus(StrEnum):
     DELIVERED = "delivered"
     #: Every attempt failed. It can be replayed.
     EXHAUSTED = "exhausted"
-    #: Its subscription was disabled before it was delivered. It can be replayed.
+    #: Its subscription was disabled before it was delivered, so that it can be replayed; or its
+    #: message was erased, which is never sent again.
     CANCELLED = "cancelled"
 
 
@@ -86,8 +87,10 @@ class Message:
     key: str | None
     tenant: str | None
     created_at: datetime
-    #: The exact bytes that every attempt sends.
+    #: The exact bytes that every attempt sends; once erased, what is left to look at.
     body: bytes = field(repr=False)
+    #: When what was private in it was erased; it is never sent again.
+    erased_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

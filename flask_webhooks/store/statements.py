@@ -168,9 +168,10 @@ def leased(tables: Tables, dialect: str) -> Select[Any]:
 
 @once_for_each
 def bodies(tables: Tables, dialect: str) -> Select[Any]:
-    """Names and bodies of messages. Parameter: ``ids``."""
+    """Names and bodies of messages that may be sent. Parameter: ``ids``."""
     m = tables.messages.c
-    return select(m.id, m.name, m.body).where(among(dialect, m.id, "ids"))
+    unerased = m.erased_at.is_(None)
+    return select(m.id, m.name, m.body).where(among(dialect, m.id, "ids"), unerased)
 
 
 @once_for_each

@@ -130,6 +130,8 @@ def _messages(metadata: MetaData, prefix: str) -> Table:
         Column("idempotency", _short(64)),  # digest of name, tenant and the caller's key
         Column("created_at", BigInteger, nullable=False),
         Column("fanned_out", Boolean, nullable=False),
+        Column("trace", _short(60)),  # W3C traceparent of the span that sent it
+        Column("erased_at", BigInteger),  # when what was private in it was erased
         UniqueConstraint("idempotency", name=f"{prefix}messages_idempotency"),
         Index(f"{prefix}messages_waiting", "fanned_out", "created_at"),
     )
