@@ -5,73 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from flask import Flask, abort, request
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from marshmallow import Schema, fields
+from flask import Flask
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from flask_webhooks import ConfigurationError, Webhooks, verify
+from tests import asking
+from tests.asking import URL, Client
 from tests.conftest import Receiver
 
-URL = "https://a.example/hook"
-
-
-class Booking(Schema):
-    """A booking."""
-
-    id = fields.Integer(required=True)
-    country = fields.String(required=True)
-
-
-class Client:
-    """Asks as one tenant, and gives status and JSON."""
-
-    def __init__(self, app: Flask, tenant: str | None) -> None:
-        self._client = app.test_client()
-        self._headers = {} if tenant is None else {"X-Tenant": tenant}
-
-    def __call__(self, method: str, path: str, json: Any = None, **headers: str) -> tuple[int, Any]:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = self._client.open(
-            f"/hooks{path}", method=method, json=json, headers={**self._headers, **named}
-        )
-        self.headers = answer.headers
-        return answer.status_code, answer.get_json(silent=True)
-
-    def subscribe(self, url: str = URL, **more: Any) -> Any:
-        status, made = self(
-            "POST", "/subscriptions", {"url": url, "names": ["booking.new"], **more}
-        )
-        assert status == 201, made
-        return made
-
-
-@pytest.fixture
-def shop(app: Flask, webhooks: Webhooks) -> Webhooks:
-    """An app with the API, whose tenants say their name in a header."""
-    webhooks.webhook("booking.new", Booking, summary="New booking")
-    webhooks.webhook("booking.gone", {"type": "object"})
-
-    @webhooks.tenant_loader
-    def tenant() -> str:
-        return request.headers.get("X-Tenant") or abort(401, "Say who you are.")
-
-    webhooks.init_app(app)
-    app.register_blueprint(webhooks.api(), url_prefix="/hooks")
-    return webhooks
-
-
-@pytest.fixture
-def ann(app: Flask, shop: Webhooks) -> Client:
-    """A customer."""
-    return Client(app, "ann")
-
-
-@pytest.fixture
-def bob(app: Flask, shop: Webhooks) -> Client:
-    """Another customer."""
-    return Client(app, "bob")
+shop, ann, bob = asking.shop, asking.ann, asking.bob
 
 
 def test_there_is_no_api_before_the_app_says_who_asks(webhooks: Webhooks) -> None:
@@ -103,10 +46,12 @@ def test_the_api_stands_in_the_document(app: Flask, shop: Webhooks) -> None:
         if path.startswith("/hooks")
     }
     assert operations == {
-        "listWebhooks", "listSubscriptions", "createSubscription", "readSubscription",
-        "changeSubscription", "deleteSubscription", "enableSubscription", "disableSubscription",
-        "rotateSecret", "testSubscription", "recoverSubscription", "listMessages", "readMessage",
-        "explain", "listDeliveries", "readDelivery", "replayDelivery", "replay",
+        "listWebhooks", "listWebhookSubscriptions", "createWebhookSubscription",
+        "readWebhookSubscription", "changeWebhookSubscription", "deleteWebhookSubscription",
+        "enableWebhookSubscription", "disableWebhookSubscription", "rotateWebhookSecret",
+        "testWebhookSubscription", "recoverWebhookSubscription", "listWebhookMessages",
+        "readWebhookMessage", "explainWebhookMessage", "listWebhookDeliveries",
+        "readWebhookDelivery", "replayWebhookDelivery", "replayWebhookDeliveries",
     }  # fmt: skip
 
 
@@ -114,9 +59,11 @@ def test_the_catalogue_has_schemas_and_examples(ann: Client) -> None:
     """Every webhook, with what its payloads are."""
     status, listed = ann("GET", "/catalogue")
     assert status == 200
-    assert [one["name"] for one in listed["data"]] == ["booking.new", "booking.gone"]
-    assert listed["data"][0]["summary"] == "New booking"
-    assert set(listed["data"][0]["example"]) == {"id", "country"}
+    assert [one["name"] for one in listed["data"]] == ["booking.gone", "booking.new"]
+    booking = listed["data"][1]
+    assert (booking["summary"], set(booking["example"])) == ("New booking", {"id", "country"})
+    assert set(booking["schema"]["components"]["schemas"]) == {"Booking"}
+    Draft202012Validator(booking["schema"]).validate(booking["example"])
 
 
 def test_a_subscription_is_made_read_changed_and_deleted(ann: Client) -> None:
@@ -168,7 +115,7 @@ def test_the_same_request_with_the_same_key_is_done_once(ann: Client, bob: Clien
             "refused-header",
             "Host",
         ),
-        ({"url": URL, "names": ["booking.new"], "rate": -1}, "refused", "above 0"),
+        ({"url": URL, "names": ["booking.new"], "rate": -1}, "invalid", "not what it must be"),
     ],
 )
 def test_what_cannot_work_is_refused_and_says_why(
@@ -216,10 +163,10 @@ def test_pages_show_each_once(ann: Client, bob: Client) -> None:
         query = f"?limit=2&cursor={page['next']}" if page["next"] else ""
     assert seen == made[::-1]
     cursor = ann("GET", "/subscriptions?limit=2")[1]["next"]
-    assert bob("GET", f"/subscriptions?cursor={cursor}")[0] == 400
-    assert ann("GET", f"/messages?cursor={cursor}")[0] == 400
+    assert bob("GET", f"/subscriptions?cursor={cursor}")[0] == 422
+    assert ann("GET", f"/messages?cursor={cursor}")[0] == 422
     assert ann("GET", "/subscriptions?limit=0")[0] == 400
-    assert ann("GET", "/subscriptions?cursor=made-up")[0] == 400
+    assert ann("GET", "/subscriptions?cursor=made-up")[0] == 422
 
 
 def test_a_delivery_is_followed_to_its_answer(
@@ -283,42 +230,3 @@ def test_a_replay_is_counted_first(app: Flask, shop: Webhooks, ann: Client, bob:
     assert ann("POST", "/replay", {"status": "cancelled"})[1]["count"] == 1
     assert ann("POST", "/replay", body)[1]["count"] == 0
     assert ann("POST", "/replay", {"dryRun": True})[0] == 422
-
-
-PATHS = st.sampled_from(
-    ["GET /subscriptions/{s}", "PATCH /subscriptions/{s}", "DELETE /subscriptions/{s}",
-     "POST /subscriptions/{s}/enable", "POST /subscriptions/{s}/disable",
-     "POST /subscriptions/{s}/rotate", "POST /subscriptions/{s}/test", "GET /messages/{m}",
-     "GET /messages/{m}/explanations/{s}", "GET /deliveries/{d}", "POST /deliveries/{d}/replay",
-     "GET /subscriptions", "GET /messages", "GET /deliveries",
-     "GET /deliveries?messageId={m}", "GET /deliveries?subscriptionId={s}"]
-)  # fmt: skip
-
-
-@settings(
-    max_examples=100,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(st.lists(PATHS, max_size=6))
-def test_nobody_sees_or_changes_what_is_anothers(
-    app: Flask, shop: Webhooks, ann: Client, bob: Client, asked: list[str]
-) -> None:
-    """Whatever bob asks with ann's ids is 404 or empty, and what is ann's stays as it was."""
-    with app.app_context():
-        for one in shop.subscriptions():
-            shop.unsubscribe(one)
-    made = ann.subscribe()
-    with app.app_context():
-        message = shop["booking.new"].send({"id": 1, "country": "DE"}, tenant="ann")
-        app.extensions["webhooks"].worker._fan_out()
-        [delivery] = shop.deliveries(message=message)
-    before = ann("GET", f"/subscriptions/{made['id']}")
-    for line in asked:
-        method, path = line.format(s=made["id"], m=message.id, d=delivery.id).split()
-        status, body = bob(method, path, None if method in ("GET", "DELETE") else {})
-        assert status == 404 or (status == 200 and body["data"] == []), (line, status, body)
-    assert ann("GET", f"/subscriptions/{made['id']}") == before
-    assert [d["id"] for d in ann("GET", f"/deliveries?messageId={message.id}")[1]["data"]] == [
-        delivery.id
-    ]

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from .converter import JSONSchema
+from .references import reachable, references
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +36,12 @@ class Description:
         """The document's component schemas."""
         found: Mapping[str, JSONSchema] = self.document.get("components", {}).get("schemas", {})
         return found
+
+    def standalone(self, name: str) -> JSONSchema:
+        """The published payload schema of a webhook, with all that it refers to in it."""
+        schema = self.payloads[name]
+        used = sorted(reachable(references(schema), self.components))
+        if not used:
+            return schema
+        schemas = {component: self.components[component] for component in used}
+        return {**schema, "components": {"schemas": schemas}}

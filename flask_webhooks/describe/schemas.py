@@ -120,7 +120,7 @@ class Schemas:
         required = [n for n in shown if _is_required(schema, n)]
         words = _words(schema)
         self._taken[name] = _object({keys[n]: made[n] for n in shown}, map(keys.get, required))
-        self._taken[name] |= words
+        self._taken[name] |= words | _closed(schema)
         sent = [n for n in shown if n in schema.dump_fields]
         always = [n for n in sent if n in required or _is_filled(schema.fields[n])]
         self._sent[name] = _object(
@@ -194,6 +194,12 @@ def _words(schema: marshmallow.Schema) -> JSONSchema:
     meta = getattr(schema, "Meta", None)
     said = {word: getattr(meta, word, None) for word in ("title", "description")}
     return {word: str(text) for word, text in said.items() if text is not None}
+
+
+def _closed(schema: marshmallow.Schema) -> JSONSchema:
+    """What is taken is closed where the class says so; what is sent stays open for receivers."""
+    said = getattr(getattr(schema, "Meta", None), "unknown", None)
+    return {"additionalProperties": False} if said == marshmallow.RAISE else {}
 
 
 def _key(name: str, field: fields.Field[Any]) -> str:

@@ -1,7 +1,7 @@
 """Makes the tables where they are missing, and adds what an older version's tables lack.
 
-The schema only grows, by columns that may be null and by indexes, so that processes of two versions
-can share it while an app is rolled out.
+The schema only grows, by tables, by columns that may be null and by indexes, so that processes of
+two versions can share it while an app is rolled out.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def has_tables(bind: Connection | Engine, tables: Tables) -> bool:
 
 
 def lacks(bind: Connection | Engine, tables: Tables) -> list[str]:
-    """What tables of an older version lack: ``table.column``, or the name of an index."""
+    """What an older version lacks: ``table.column``, or the name of a table or an index."""
     return [
-        str(part.name) if isinstance(part, Index) else f"{table.name}.{part.name}"
+        f"{table.name}.{part.name}" if isinstance(part, Column) else str(part.name)
         for table, part in _missing(bind, tables)
     ]
 
@@ -31,7 +31,7 @@ def make(connection: Connection, tables: Tables) -> None:
     """Make the tables, or add to them what they lack."""
     tables.metadata.create_all(connection, tables=list(tables.in_order()))
     for table, part in list(_missing(connection, tables)):
-        if isinstance(part, Index):
+        if not isinstance(part, Column):
             part.create(connection)
         else:
             column = CreateColumn(part).compile(dialect=connection.dialect)
@@ -41,9 +41,12 @@ def make(connection: Connection, tables: Tables) -> None:
 
 def _missing(
     bind: Connection | Engine, tables: Tables
-) -> Iterator[tuple[Table, Column[object] | Index]]:
+) -> Iterator[tuple[Table, Column[object] | Index | Table]]:
     seen = inspect(bind)
     for table in tables.in_order():
+        if not seen.has_table(table.name):
+            yield table, table
+            continue
         columns = {column["name"] for column in seen.get_columns(table.name)}
         yield from ((table, column) for column in table.columns if column.name not in columns)
         indexes = {index["name"] for index in seen.get_indexes(table.name)}

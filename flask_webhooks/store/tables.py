@@ -1,4 +1,4 @@
-"""The five tables: subscriptions, the names they want, messages, deliveries and attempts.
+"""The tables: subscriptions, the names they want, messages, deliveries, attempts, API answers.
 
 Times are whole microseconds since 1970 in UTC. Bodies are the exact bytes that go on the wire.
 """
@@ -43,12 +43,16 @@ class Tables:
     messages: Table
     deliveries: Table
     attempts: Table
+    answers: Table
     #: Whether they are the app's to make, by its own migrations.
     attached: bool = False
 
     def in_order(self) -> tuple[Table, ...]:
         """The tables, each after those that it refers to."""
-        return (self.subscriptions, self.names, self.messages, self.deliveries, self.attempts)
+        return (
+            self.subscriptions, self.names, self.messages, self.deliveries, self.attempts,
+            self.answers,
+        )  # fmt: skip
 
 
 def make_tables(metadata: MetaData | None = None, prefix: str = "webhooks_") -> Tables:
@@ -66,6 +70,7 @@ def make_tables(metadata: MetaData | None = None, prefix: str = "webhooks_") -> 
         messages=_messages(metadata, prefix),
         deliveries=_deliveries(metadata, prefix),
         attempts=_attempts(metadata, prefix),
+        answers=_answers(metadata, prefix),
     )
 
 
@@ -185,6 +190,19 @@ def _attempts(metadata: MetaData, prefix: str) -> Table:
         Column("started_at", BigInteger, nullable=False),
         Column("duration", BigInteger, nullable=False),  # microseconds
         Index(f"{prefix}attempts_delivery_id", "delivery_id"),
+    )
+
+
+def _answers(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}answers",
+        metadata,
+        Column("id", _short(64), primary_key=True),  # digest of tenant and idempotency key
+        Column("token", _short(40), nullable=False),  # who writes the answer
+        Column("request", _short(64), nullable=False),  # digest of method, path and body
+        Column("sealed", _Bytes),  # what was answered; null while it is under way
+        Column("created_at", BigInteger, nullable=False),
+        Index(f"{prefix}answers_created_at", "created_at"),
     )
 
 

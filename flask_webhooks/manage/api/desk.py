@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from math import isfinite
 from typing import Any, Protocol
 
 from flask import Response, abort, current_app, request
 from marshmallow import Schema
 
 from ...declarations import Webhook
+from ...exceptions import SecretError
 from ...explaining import Explanation
 from ...state import EXTENSION, State
 from ...store import lists, subscriptions
@@ -21,6 +23,10 @@ from .cursors import Cursors
 
 #: Items of a page: by default, and at most.
 PAGE, LONGEST_PAGE = 50, 100
+#: Bytes of a request's body.
+LONGEST_BODY = 100_000
+# That a database can hold.
+_LARGEST_ID = 2**63 - 1
 
 
 class Door(Protocol):
@@ -51,7 +57,10 @@ class Door(Protocol):
         schedule: Any = ...,
         rate: Any = ...,
         order: Any = ...,
+        headers: Any = ...,
+        expected: Subscription | None = None,
     ) -> Subscription: ...
+    def header_names(self, subscription: Subscription | str) -> tuple[str, ...]: ...
     def unsubscribe(self, subscription: Subscription | str) -> bool: ...
     def enable(self, subscription: Subscription | str) -> bool: ...
     def disable(self, subscription: Subscription | str) -> bool: ...
@@ -94,6 +103,13 @@ class Desk:
         """Whose rows the asker may see."""
         return Owned(self._loader())
 
+    def names_of_headers(self, found: Subscription) -> list[str] | None:
+        """The names of a subscription's own headers; ``None`` where no key at hand opens them."""
+        try:
+            return list(self.door.header_names(found))
+        except SecretError:
+            return None
+
     def subscription(self, subscription_id: str) -> Subscription:
         """One of the asker's subscriptions; 404 for any other."""
         database, owned = self.state.database, self.owned()
@@ -115,18 +131,19 @@ class Desk:
     def delivery(self, delivery_id: int) -> Delivery:
         """One of the asker's deliveries; 404 for any other."""
         database, owned = self.state.database, self.owned()
-        found = database.read(
+        found = delivery_id <= _LARGEST_ID and database.read(
             lambda c: lists.list_deliveries(c, database.tables, delivery=delivery_id, owned=owned)
         )
         return found[0] if found else abort(404, f"There is no delivery {delivery_id}.")
 
+    def raw(self) -> bytes:
+        """The request's body as it came; 413 for one that is too large."""
+        request.max_content_length = LONGEST_BODY
+        return request.get_data(cache=True)
+
     def body(self, schema: type[Schema]) -> dict[str, Any]:
         """The request's JSON body, judged; an absent one is empty."""
-        if not request.get_data(cache=True):
-            given: Any = {}
-        else:
-            given = request.get_json()
-        loaded: dict[str, Any] = schema().load(given)
+        loaded: dict[str, Any] = schema().load(_parsed(self.raw()))
         return loaded
 
     def page(
@@ -143,7 +160,7 @@ class Desk:
         if "cursor" in request.args:
             before = cursors.read(whose, request.args["cursor"])
             if before is None:
-                abort(400, "This cursor is none of this list. Begin without one.")
+                abort(422, "This cursor is none of this list. Begin without one.")
         found = rows(before, limit + 1)
         following = None
         if len(found) > limit:
@@ -166,6 +183,52 @@ class Desk:
             response.set_etag(etag_of(text))
             response.make_conditional(request)
         return response
+
+
+def _parsed(raw: bytes) -> Any:
+    """What a JSON text says; what the store can't hold is refused here, wherever it stands."""
+    if not raw:
+        return {}
+    if not request.is_json:
+        abort(415, "The body is to be JSON: send it with Content-Type: application/json.")
+    try:
+        found = json.loads(raw, parse_constant=_no_number)
+        unstorable = any(map(_is_unstorable, _leaves(found)))
+    except (ValueError, RecursionError):
+        abort(400, "The body is no JSON, or is nested too deep.")
+    if unstorable:
+        abort(422, "The body holds a text with NUL or half a character, or a number too large.")
+    return found
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Every name and every plain value in a JSON value."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield name
+            yield from _leaves(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _leaves(member)
+    else:
+        yield value
+
+
+def _is_unstorable(value: Any) -> bool:
+    if isinstance(value, float):
+        return not isfinite(value)
+    if isinstance(value, int):
+        return value.bit_length() > 1024
+    return isinstance(value, str) and not is_storable(value)
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database can hold a text: no NUL, and no half of a surrogate pair."""
+    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
 
 
 def etag_of(text: str) -> str:

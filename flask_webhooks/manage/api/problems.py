@@ -12,6 +12,7 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from ...exceptions import (
+    ConflictError,
     FilterError,
     RefusedHeaderError,
     RefusedURLError,
@@ -24,14 +25,17 @@ from ...rules.urls import shown
 
 CONTENT_TYPE = "application/problem+json"
 
-#: What a request can cause; each has the sentence that its exception has.
-_OF_REQUESTS: Mapping[type[WebhooksError], str] = {
-    RefusedURLError: "refused-url",
-    RefusedHeaderError: "refused-header",
-    FilterError: "filter",
-    UnknownWebhookError: "unknown-webhook",
-    SecretError: "secret",
+#: What a request can cause: status and code. The sentence is that of the exception.
+_OF_REQUESTS: Mapping[type[WebhooksError], tuple[int, str]] = {
+    RefusedURLError: (422, "refused-url"),
+    RefusedHeaderError: (422, "refused-header"),
+    FilterError: (422, "filter"),
+    UnknownWebhookError: (422, "unknown-webhook"),
+    SecretError: (422, "secret"),
+    ConflictError: (409, "conflict"),
 }
+#: What the answer to an error says of itself.
+_OF_THE_BODY = ("content-type", "content-length")
 
 
 def problem(status: int, detail: str, code: str, **more: Any) -> Response:
@@ -55,13 +59,20 @@ def answer_problems(blueprint: Blueprint) -> None:
         return problem(422, words, _OF_REQUESTS[RefusedURLError], rule=error.rule)
 
     def refused(error: WebhooksError) -> Response:
-        codes = (code for kind, code in _OF_REQUESTS.items() if isinstance(error, kind))
-        return problem(422, str(error), next(codes, "refused"))
+        known = (said for kind, said in _OF_REQUESTS.items() if isinstance(error, kind))
+        status, code = next(known, (422, "refused"))
+        return problem(status, str(error), code)
 
-    def http(error: HTTPException) -> Response:
+    def http(error: HTTPException) -> Any:
         status = error.code or 500
-        code = HTTPStatus(status).phrase.lower().replace(" ", "-")
-        return problem(status, str(error.description or HTTPStatus(status).phrase), code)
+        if error.response is not None or status < 400:
+            return error  # the app's own answer, such as a redirect to its login
+        phrase = HTTPStatus(status).phrase
+        answer = problem(status, str(error.description or phrase), phrase.lower().replace(" ", "-"))
+        for name, value in error.get_headers():
+            if name.lower() not in _OF_THE_BODY:
+                answer.headers[name] = value
+        return answer
 
     blueprint.register_error_handler(ValidationError, invalid)
     blueprint.register_error_handler(RefusedURLError, refused_url)

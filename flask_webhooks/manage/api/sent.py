@@ -29,7 +29,9 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
     """Add the views to a blueprint."""
 
     @blueprint.get("/messages")
-    @documented("listMessages", "List the messages", MessagePage, paged=True, filters=["name"])
+    @documented(
+        "listWebhookMessages", "List the messages", MessagePage, paged=True, filters=["name"]
+    )
     def list_messages() -> Response:
         database, owned = desk.state.database, desk.owned()
         name = request.args.get("name")
@@ -44,14 +46,17 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
         )
 
     @blueprint.get("/messages/<message_id>")
-    @documented("readMessage", "Read a message", MessageWithPayload)
+    @documented("readWebhookMessage", "Read a message", MessageWithPayload)
     def read_message(message_id: str) -> Response:
         found = desk.message(message_id)
         shown = {name: getattr(found, name) for name in ("id", "name", "key", "created_at")}
         return desk.answer(MessageWithPayload, {**shown, "payload": json.loads(found.body)})
 
     @blueprint.get("/messages/<message_id>/explanations/<subscription_id>")
-    @documented("explain", "Say why a message did, or did not, reach a subscription", Explained)
+    @documented(
+        "explainWebhookMessage", "Say why a message did, or did not, reach a subscription",
+        Explained,
+    )  # fmt: skip
     def explain(message_id: str, subscription_id: str) -> Response:
         message, to = desk.message(message_id), desk.subscription(subscription_id)
         found = desk.door.explain(message, to)
@@ -61,7 +66,7 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
 
     @blueprint.get("/deliveries")
     @documented(
-        "listDeliveries", "List the deliveries", DeliveryPage, paged=True,
+        "listWebhookDeliveries", "List the deliveries", DeliveryPage, paged=True,
         filters=["status", "messageId", "subscriptionId", "name"],
     )  # fmt: skip
     def list_deliveries() -> Response:
@@ -82,7 +87,7 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
         )  # fmt: skip
 
     @blueprint.get("/deliveries/<int:delivery_id>")
-    @documented("readDelivery", "Read a delivery with its attempts", DeliveryWithAttempts)
+    @documented("readWebhookDelivery", "Read a delivery with its attempts", DeliveryWithAttempts)
     def read_delivery(delivery_id: int) -> Response:
         found = desk.delivery(delivery_id)
         shown = {name: getattr(found, name) for name in found.__dataclass_fields__}
@@ -93,16 +98,19 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
         )
 
     @blueprint.post("/deliveries/<int:delivery_id>/replay")
-    @documented("replayDelivery", "Make a delivery again", Counted)
+    @documented("replayWebhookDelivery", "Make a delivery again", Counted, writes=True)
     def replay_delivery(delivery_id: int) -> Response:
         count = desk.door.replay(desk.delivery(delivery_id))
         return desk.answer(Counted, {"count": count, "dry_run": False})
 
     @blueprint.post("/replay")
-    @documented("replay", "Make deliveries again, or count them", Counted, Replay)
+    @documented(
+        "replayWebhookDeliveries", "Make deliveries again, or count them", Counted, Replay,
+        writes=True,
+    )  # fmt: skip
     def replay() -> Response:
-        given = desk.body(Replay)
-        count = desk.door.replay(**given, tenant=desk.owned())
+        owned, given = desk.owned(), desk.body(Replay)
+        count = desk.door.replay(**given, tenant=owned)
         return desk.answer(Counted, {"count": count, "dry_run": given["dry_run"]})
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
 
+from ...rules.retry import LONGEST_DELAY
+
 
 class _Body(Schema):
     """What comes in: an unknown member is an error."""
@@ -23,8 +25,66 @@ class _Flag(fields.Boolean):
         return value
 
 
+class _Number(fields.Float):
+    """A number, and not a text that looks like one."""
+
+    def _deserialize(self, value: object, *args: Any, **kwargs: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.make_error("invalid", input=value)
+        return float(super()._deserialize(value, *args, **kwargs) or 0.0)
+
+
 _ID = {"description": "Its id."}
 _ORDERS = ["skip", "park"]
+_STATUSES = ["pending", "delivered", "exhausted", "cancelled"]
+
+
+def _url(**options: Any) -> fields.String:
+    return fields.String(validate=validate.Length(1, 2000), metadata={"format": "uri"}, **options)
+
+
+def _names(**options: Any) -> fields.List[Any]:
+    return fields.List(
+        fields.String(validate=validate.Length(1, 200)),
+        validate=validate.Length(1, 100),
+        metadata={"description": "Names of webhooks, or patterns such as `booking.*`."},
+        **options,
+    )
+
+
+def _filter() -> fields.Dict:
+    words = "What a payload must hold, by path."
+    return fields.Dict(allow_none=True, metadata={"description": words, "minProperties": 1})
+
+
+def _headers() -> fields.Dict:
+    return fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        allow_none=True,
+        metadata={"description": "What every delivery carries besides. It is kept sealed."},
+    )
+
+
+def _schedule() -> fields.List[Any]:
+    return fields.List(
+        _Number(validate=validate.Range(0, LONGEST_DELAY)),
+        allow_none=True,
+        validate=validate.Length(1, 50),
+        metadata={"description": "Seconds before each attempt."},
+    )
+
+
+def _rate() -> _Number:
+    return _Number(
+        allow_none=True,
+        validate=validate.Range(0, 1e6, min_inclusive=False),
+        metadata={"description": "Requests a second at most."},
+    )
+
+
+def _order() -> fields.String:
+    return fields.String(allow_none=True, validate=validate.OneOf(_ORDERS))
 
 
 class Catalogued(Schema):
@@ -46,34 +106,26 @@ class Catalogue(Schema):
 class NewSubscription(_Body):
     """A URL, and what it wants."""
 
-    url = fields.String(required=True, validate=validate.Length(1, 2000))
-    names = fields.List(
-        fields.String(validate=validate.Length(1, 200)),
-        required=True,
-        validate=validate.Length(1, 100),
-        metadata={"description": "Names of webhooks, or patterns such as `booking.*`."},
-    )
+    url = _url(required=True)
+    names = _names(required=True)
     key = fields.String(validate=validate.Length(1, 200), allow_none=True)
-    filter = fields.Dict(
-        allow_none=True, metadata={"description": "What a payload must hold, by path."}
-    )
-    headers = fields.Dict(keys=fields.String(), values=fields.String(), allow_none=True)
-    schedule = fields.List(fields.Float(), allow_none=True, validate=validate.Length(1, 50))
-    rate = fields.Float(allow_none=True, metadata={"description": "Requests a second at most."})
-    order = fields.String(allow_none=True, validate=validate.OneOf(_ORDERS))
+    filter = _filter()
+    headers = _headers()
+    schedule = _schedule()
+    rate = _rate()
+    order = _order()
 
 
 class ChangedSubscription(_Body):
-    """What is to be different; what is left out stays."""
+    """What is to be different; what is left out stays, and null takes back."""
 
-    url = fields.String(validate=validate.Length(1, 2000))
-    names = fields.List(
-        fields.String(validate=validate.Length(1, 200)), validate=validate.Length(1, 100)
-    )
-    filter = fields.Dict(allow_none=True)
-    schedule = fields.List(fields.Float(), allow_none=True, validate=validate.Length(1, 50))
-    rate = fields.Float(allow_none=True)
-    order = fields.String(allow_none=True, validate=validate.OneOf(_ORDERS))
+    url = _url()
+    names = _names()
+    filter = _filter()
+    headers = _headers()
+    schedule = _schedule()
+    rate = _rate()
+    order = _order()
 
 
 class SubscriptionShape(Schema):
@@ -96,7 +148,18 @@ class SubscriptionShape(Schema):
     expires_at = fields.DateTime(required=True, allow_none=True, data_key="expiresAt")
 
 
-class SubscriptionWithSecret(SubscriptionShape):
+class SubscriptionWithHeaders(SubscriptionShape):
+    """A subscription with the names of the headers that it asked for."""
+
+    headers = fields.List(
+        fields.String(),
+        required=True,
+        allow_none=True,
+        metadata={"description": "Their values are never shown."},
+    )
+
+
+class SubscriptionWithSecret(SubscriptionWithHeaders):
     """A subscription with its secret, which is shown here and never again."""
 
     secret = fields.String(required=True)
@@ -126,7 +189,7 @@ class DeliveryShape(Schema):
     name = fields.String(required=True)
     status = fields.String(
         required=True,
-        validate=validate.OneOf(["pending", "delivered", "exhausted", "cancelled"]),
+        validate=validate.OneOf(_STATUSES),
     )
     reason = fields.String(required=True, allow_none=True)
     attempts = fields.Integer(required=True)
@@ -183,7 +246,7 @@ class Replay(_Body):
     message = fields.String(data_key="messageId")
     subscription = fields.String(data_key="subscriptionId")
     name = fields.String()
-    status = fields.String(validate=validate.OneOf(["delivered", "exhausted", "cancelled"]))
+    status = fields.String(validate=validate.OneOf(_STATUSES[1:]))
     since = fields.AwareDateTime()
     until = fields.AwareDateTime()
     dry_run = _Flag(load_default=False, data_key="dryRun")
@@ -204,7 +267,7 @@ class Recovery(_Body):
 class Rotation(_Body):
     """How long the secret before goes on signing."""
 
-    overlap = fields.Float(
+    overlap = _Number(
         load_default=86400.0,
         validate=validate.Range(0, 30 * 86400),
         metadata={"description": "Seconds."},

@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 from flask import Blueprint, Response, abort, request
+from marshmallow import Schema
 
 from ...store import subscriptions
+from ...store.records import Subscription
 from .desk import Desk, etag_of
 from .documenting import Documented
 from .shapes import (
@@ -19,7 +21,7 @@ from .shapes import (
     Recovery,
     Rotation,
     SubscriptionPage,
-    SubscriptionShape,
+    SubscriptionWithHeaders,
     SubscriptionWithSecret,
     Trial,
 )
@@ -37,22 +39,14 @@ def _add_reading(blueprint: Blueprint, desk: Desk, documented: Documented) -> No
     @documented("listWebhooks", "List the webhooks", Catalogue)
     def catalogue() -> Response:
         desk.owned()
-        described = desk.state.description
-        components = {"components": {"schemas": described.components}}
-        data = [
-            {
-                "name": name,
-                "summary": desk.door[name].documentation.summary,
-                "description": desk.door[name].documentation.description,
-                "payload_schema": {**schema, **components},
-                "example": desk.state.example(desk.door[name]),
-            }
-            for name, schema in described.payloads.items()
-        ]
-        return desk.answer(Catalogue, {"data": data})
+        payloads = desk.state.description.payloads
+        return desk.answer(Catalogue, {"data": [_catalogued(desk, n) for n in sorted(payloads)]})
 
     @blueprint.get("/subscriptions")
-    @documented("listSubscriptions", "List the subscriptions", SubscriptionPage, paged=True)
+    @documented(
+        "listWebhookSubscriptions", "List the subscriptions", SubscriptionPage, paged=True,
+        filters=["name"],
+    )  # fmt: skip
     def list_subscriptions() -> Response:
         database, owned = desk.state.database, desk.owned()
         name = request.args.get("name")
@@ -68,73 +62,92 @@ def _add_reading(blueprint: Blueprint, desk: Desk, documented: Documented) -> No
         )  # fmt: skip
 
     @blueprint.get("/subscriptions/<subscription_id>")
-    @documented("readSubscription", "Read a subscription", SubscriptionShape)
+    @documented("readWebhookSubscription", "Read a subscription", SubscriptionWithHeaders)
     def read_subscription(subscription_id: str) -> Response:
-        return desk.answer(SubscriptionShape, desk.subscription(subscription_id))
+        return _shown(desk, desk.subscription(subscription_id))
 
 
 def _add_writing(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
     @blueprint.post("/subscriptions")
     @documented(
-        "createSubscription", "Subscribe a URL", SubscriptionWithSecret, NewSubscription, 201,
-        idempotent=True,
+        "createWebhookSubscription", "Subscribe a URL", SubscriptionWithSecret, NewSubscription,
+        201, writes=True,
     )  # fmt: skip
     def create_subscription() -> Response:
-        given = desk.body(NewSubscription)
+        tenant, given = desk.owned().tenant, desk.body(NewSubscription)
         made = desk.door.subscribe(
             given.pop("url"),
             given.pop("names"),
-            tenant=desk.owned().tenant,
-            idempotency_key=_idempotency_key(),
+            tenant=tenant,
+            idempotency_key=request.headers.get("Idempotency-Key"),
             **given,
         )
-        return desk.answer(SubscriptionWithSecret, made, 201)
+        return _shown(desk, made, SubscriptionWithSecret, 201)
 
     @blueprint.patch("/subscriptions/<subscription_id>")
     @documented(
-        "changeSubscription", "Change a subscription", SubscriptionShape, ChangedSubscription
-    )
+        "changeWebhookSubscription", "Change a subscription", SubscriptionWithHeaders,
+        ChangedSubscription, writes=True, matches=True,
+    )  # fmt: skip
     def change_subscription(subscription_id: str) -> Response:
         found = desk.subscription(subscription_id)
-        _check_match(SubscriptionShape().dump(found))
-        changed = desk.door.change(found, **desk.body(ChangedSubscription))
-        return desk.answer(SubscriptionShape, changed)
+        expected = _matched(desk, found)
+        changed = desk.door.change(found, expected=expected, **desk.body(ChangedSubscription))
+        return _shown(desk, changed)
 
     @blueprint.delete("/subscriptions/<subscription_id>")
-    @documented("deleteSubscription", "Delete a subscription", None, status=204)
+    @documented(
+        "deleteWebhookSubscription", "Delete a subscription", None, status=204, writes=True,
+        matches=True,
+    )  # fmt: skip
     def delete_subscription(subscription_id: str) -> Response:
-        desk.door.unsubscribe(desk.subscription(subscription_id))
+        found = desk.subscription(subscription_id)
+        _matched(desk, found)
+        desk.door.unsubscribe(found)
         return Response(status=204)
 
 
 def _add_acting(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
     @blueprint.post("/subscriptions/<subscription_id>/enable")
-    @documented("enableSubscription", "Let a disabled subscription go on", SubscriptionShape)
+    @documented(
+        "enableWebhookSubscription", "Let a disabled subscription go on", SubscriptionWithHeaders,
+        writes=True,
+    )  # fmt: skip
     def enable_subscription(subscription_id: str) -> Response:
         desk.door.enable(desk.subscription(subscription_id))
-        return desk.answer(SubscriptionShape, desk.subscription(subscription_id))
+        return _shown(desk, desk.subscription(subscription_id))
 
     @blueprint.post("/subscriptions/<subscription_id>/disable")
-    @documented("disableSubscription", "Disable a subscription", SubscriptionShape)
+    @documented(
+        "disableWebhookSubscription", "Disable a subscription", SubscriptionWithHeaders,
+        writes=True,
+    )  # fmt: skip
     def disable_subscription(subscription_id: str) -> Response:
         desk.door.disable(desk.subscription(subscription_id))
-        return desk.answer(SubscriptionShape, desk.subscription(subscription_id))
+        return _shown(desk, desk.subscription(subscription_id))
 
     @blueprint.post("/subscriptions/<subscription_id>/rotate")
-    @documented("rotateSecret", "Give another secret", SubscriptionWithSecret, Rotation)
+    @documented(
+        "rotateWebhookSecret", "Give another secret", SubscriptionWithSecret, Rotation, writes=True
+    )
     def rotate_secret(subscription_id: str) -> Response:
-        overlap = desk.body(Rotation)["overlap"]
-        made = desk.door.rotate(desk.subscription(subscription_id), overlap=overlap)
-        return desk.answer(SubscriptionWithSecret, made)
+        found, overlap = desk.subscription(subscription_id), desk.body(Rotation)["overlap"]
+        made = desk.door.rotate(found, overlap=overlap)
+        return _shown(desk, made, SubscriptionWithSecret)
 
     @blueprint.post("/subscriptions/<subscription_id>/test")
-    @documented("testSubscription", "Send an example payload", MessageShape, Trial, 202)
+    @documented(
+        "testWebhookSubscription", "Send an example payload", MessageShape, Trial, 202, writes=True
+    )
     def test_subscription(subscription_id: str) -> Response:
-        found = desk.subscription(subscription_id)
-        return desk.answer(MessageShape, desk.door.test(found, desk.body(Trial).get("name")), 202)
+        found, given = desk.subscription(subscription_id), desk.body(Trial)
+        return desk.answer(MessageShape, desk.door.test(found, given.get("name")), 202)
 
     @blueprint.post("/subscriptions/<subscription_id>/recover")
-    @documented("recoverSubscription", "Deliver again what was missed", Counted, Recovery)
+    @documented(
+        "recoverWebhookSubscription", "Deliver again what was missed", Counted, Recovery,
+        writes=True,
+    )  # fmt: skip
     def recover_subscription(subscription_id: str) -> Response:
         found, given = desk.subscription(subscription_id), desk.body(Recovery)
         dry_run = given["dry_run"]
@@ -142,14 +155,39 @@ def _add_acting(blueprint: Blueprint, desk: Desk, documented: Documented) -> Non
         return desk.answer(Counted, {"count": count, "dry_run": dry_run})
 
 
-def _idempotency_key() -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not 0 < len(key) <= 200:
-        abort(400, "Idempotency-Key is a text of 1 to 200 characters.")
-    return key
+def _catalogued(desk: Desk, name: str) -> dict[str, Any]:
+    """One webhook; its schema stands for itself, with all that it refers to."""
+    described, webhook = desk.state.description, desk.door[name]
+    return {
+        "name": name,
+        "summary": webhook.documentation.summary,
+        "description": webhook.documentation.description,
+        "payload_schema": described.standalone(name),
+        "example": desk.state.example(webhook),
+    }
 
 
-def _check_match(stored: Any) -> None:
-    """Refuse to change what is not what the asker read (RFC 9110, section 13.1.1)."""
-    if request.if_match and not request.if_match.contains(etag_of(json.dumps(stored, default=str))):
+def _shown(
+    desk: Desk,
+    found: Subscription,
+    schema: type[Schema] = SubscriptionWithHeaders,
+    status: int = 200,
+) -> Response:
+    return desk.answer(schema, _with_headers(desk, found), status)
+
+
+def _with_headers(desk: Desk, found: Subscription) -> dict[str, Any]:
+    return {**vars(found), "headers": desk.names_of_headers(found)}
+
+
+def _matched(desk: Desk, found: Subscription) -> Subscription | None:
+    """What the asker read, if it says so; 412 if that is not what is there.
+
+    Source: RFC 9110, section 13.1.1.
+    """
+    if not request.if_match:
+        return None
+    shown = SubscriptionWithHeaders().dump(_with_headers(desk, found))
+    if not request.if_match.contains(etag_of(json.dumps(shown, default=str))):
         abort(412, "The subscription has been changed since you read it. Read it again.")
+    return found
