@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakSet
@@ -735,12 +736,13 @@ class Webhooks:
         """
         return self._state.merge_into(document)
 
-    def api(self) -> Blueprint:
+    def api(self, *, security: Sequence[Mapping[str, Sequence[str]]] | None = None) -> Blueprint:
         """The subscription API, for ``app.register_blueprint(webhooks.api(), url_prefix=…)``.
 
         Everybody sees and changes what belongs to the tenant that :meth:`tenant_loader` names for
         the request, or is refused by it.
 
+        :param security: what the document says of every operation: how the asker proves who it is.
         :raises ConfigurationError: nobody says yet who is asking.
         """
         from .manage.api.blueprint import api
@@ -751,7 +753,7 @@ class Webhooks:
                 "The API needs to know who is asking: decorate a function that returns the tenant, "
                 "or aborts, with @webhooks.tenant_loader, before webhooks.api()."
             )
-        return api(self, self.operation, loader)
+        return api(self, partial(self.operation, security=security), loader)
 
     def apispec_plugin(self) -> Any:
         """A plugin for hosts built on apispec, which then show what is declared here.

@@ -8,7 +8,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from .records import Attempt, Delivery, DeliveryStatus, Message, Owned, maybe_moment, moment
+from .records import (
+    ENQUEUED,
+    Attempt,
+    Delivery,
+    DeliveryStatus,
+    Message,
+    Owned,
+    maybe_moment,
+    moment,
+)
 from .tables import Tables
 
 Position = tuple[int, Any]
@@ -135,6 +144,31 @@ def is_fanned_out(connection: Connection, tables: Tables, message: str) -> bool:
     """Whether a message has become deliveries."""
     m = tables.messages.c
     return bool(connection.execute(select(m.fanned_out).where(m.id == message)).scalar())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hold:
+    """What keeps a pending delivery, besides its own time."""
+
+    #: Microseconds since 1970: until then nothing goes to its subscription.
+    paused_until: int = 0
+    #: Whether a worker holds it, and whether an engine was given it.
+    under_way: bool = False
+    enqueued: bool = False
+
+
+def hold_of(connection: Connection, tables: Tables, delivery: int) -> Hold:
+    """What keeps one delivery."""
+    d, s = tables.deliveries.c, tables.subscriptions.c
+    kept = select(s.paused_until, d.token).join_from(
+        tables.deliveries, tables.subscriptions, s.id == d.subscription_id
+    )
+    row = connection.execute(kept.where(d.id == delivery)).first()
+    paused_until, token = (0, None) if row is None else row
+    enqueued = token == ENQUEUED
+    return Hold(
+        paused_until=paused_until, under_way=token is not None and not enqueued, enqueued=enqueued
+    )
 
 
 def list_attempts(connection: Connection, tables: Tables, delivery: int) -> list[Attempt]:

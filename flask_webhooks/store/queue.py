@@ -18,7 +18,7 @@ from . import lines, statements
 from .database import Database
 from .dialects import as_list, fetch
 from .lists import owner_is
-from .records import IN_LINE, Claimed, DeliveryStatus, Owned, SubscriptionStatus
+from .records import ENQUEUED, IN_LINE, Claimed, DeliveryStatus, Owned, SubscriptionStatus
 from .tables import Tables
 
 #: A delivery that was claimed so often without any outcome kills its workers: it is set aside.
@@ -31,8 +31,6 @@ _LOOK_AHEAD = 48
 _REPLAY_BATCH = 500
 
 _PENDING = str(DeliveryStatus.PENDING)
-#: Holds what an engine has been given: no worker's token.
-_ENQUEUED = "enqueued"
 
 
 def next_due(connection: Connection, tables: Tables, now: int) -> int | None:
@@ -119,7 +117,7 @@ def enqueue(database: Database, *, now: int, until: int, limit: int, cap: int) -
         )
         ids = [one.delivery_id for one in chosen]
         dialect = connection.dialect.name
-        values = {"ids": as_list(dialect, ids), "now": now, "to_token": _ENQUEUED, "until": until}
+        values = {"ids": as_list(dialect, ids), "now": now, "to_token": ENQUEUED, "until": until}
         connection.execute(statements.enqueued(tables, dialect), values)
         return ids
 
@@ -134,7 +132,7 @@ def release(database: Database, delivery_ids: Sequence[int], *, now: int) -> Non
 
 def _release(connection: Connection, tables: Tables, delivery_ids: Sequence[int], now: int) -> None:
     dialect = connection.dialect.name
-    values = {"ids": as_list(dialect, delivery_ids), "now": now, "held_by": _ENQUEUED}
+    values = {"ids": as_list(dialect, delivery_ids), "now": now, "held_by": ENQUEUED}
     connection.execute(statements.released(tables, dialect), values)
 
 

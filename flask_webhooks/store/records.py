@@ -13,6 +13,9 @@ from ..rules.terms import Terms
 #: When a delivery comes due that waits for an earlier one of its line: in the year 9999.
 IN_LINE = 253_370_764_800_000_000
 
+#: The token of what an engine has been given: no worker's.
+ENQUEUED = "enqueued"
+
 
 class DeliveryStatus(StrEnum):
     """Where a delivery stands."""
@@ -57,6 +60,8 @@ class Subscription:
     callback: str | None
     created_at: datetime
     expires_at: datetime | None
+    #: Whether it takes one message only.
+    once: bool = False
     #: The signing secret, ``whsec_…``: shown once, by the call that made the subscription.
     secret: str | None = field(default=None, repr=False)
 

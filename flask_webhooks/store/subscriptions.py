@@ -356,4 +356,5 @@ def _subscription(row: Any, names: Sequence[str]) -> Subscription:
         callback=row["callback"],
         created_at=moment(row["created_at"]),
         expires_at=maybe_moment(row["expires_at"]),
+        once=row["once"],
     )
