@@ -28,8 +28,6 @@ from .store.records import (
 #: A code and its words.
 Told = tuple[str, str]
 
-_NO_HOLD = Hold()
-
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
@@ -102,17 +100,17 @@ def _of_delivery(database: Database, delivery: Delivery, now: float) -> Explanat
     tables = database.tables
     attempts = database.read(lambda c: lists.list_attempts(c, tables, delivery.id))
     last = attempts[0] if attempts else None
-    hold = database.read(lambda c: lists.hold_of(c, tables, delivery.id))
-    code, words = told(delivery, last, now, hold)
+    holds = database.read(lambda c: lists.holds_of(c, tables, [delivery.id]))
+    code, words = told(delivery, last, now, holds.get(delivery.id, Hold()))
     return Explanation(code=code, words=words, delivery=delivery, last_attempt=last)
 
 
-def told(delivery: Delivery, last: Attempt | None, now: float, hold: Hold = _NO_HOLD) -> Told:
+def told(delivery: Delivery, last: Attempt | None, now: float, hold: Hold) -> Told:
     """Where a delivery stands: a code and a sentence.
 
     :param last: its last attempt.
     :param now: unix time in seconds.
-    :param hold: what keeps it besides, where that is known.
+    :param hold: what keeps it besides.
     """
     if delivery.status is DeliveryStatus.PENDING:
         return next(_pending(delivery, last, hold, now))

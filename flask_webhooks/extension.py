@@ -70,6 +70,7 @@ class Webhooks:
         self._declared: dict[str, Webhook] = {}
         self._tenant_loader: Callable[[], str | None] | None = None
         self._session = session
+        self._portals: list[Blueprint] = []
         self._tables: Tables | None = None
         # Weak: apps come and go, and none is held here.
         self._states: WeakSet[State] = WeakSet()
@@ -754,6 +755,46 @@ class Webhooks:
                 "or aborts, with @webhooks.tenant_loader, before webhooks.api()."
             )
         return api(self, partial(self.operation, security=security), loader)
+
+    def board(self, access: Callable[[], str | None]) -> Blueprint:
+        """The operator's pages: what was sent, what failed and why, and who is subscribed.
+
+        ``app.register_blueprint(webhooks.board(access), url_prefix="/webhooks")``
+
+        :param access: asked in every request: ``"read"``, ``"write"``, or ``None`` for whom there
+            is nothing here (404). What it aborts with is a 404 as well, save a response of its own,
+            such as a redirect to a log-in page.
+        """
+        from .manage.board.blueprint import board
+
+        return board(self, access)
+
+    def portal(self) -> Blueprint:
+        """The same pages cut to one tenant, who comes by a :meth:`portal_link`.
+
+        ``app.register_blueprint(webhooks.portal(), url_prefix="/portal")``
+        """
+        from .manage.board.blueprint import portal
+
+        made = portal(self)
+        self._portals.append(made)
+        return made
+
+    def portal_link(
+        self, tenant: str | None, *, write: bool = True, expires: float | timedelta = 3600
+    ) -> str:
+        """A URL that lets who follows it see, and change, what is this tenant's.
+
+        Give it to nobody else, and make it when it is asked for: it can't be taken back.
+
+        :param tenant: ``None`` shows what belongs to no tenant.
+        :param write: whether its bearer may change anything.
+        :param expires: for how long the link and what it opens last, in seconds.
+        :raises ConfigurationError: the app has no portal.
+        """
+        from .manage.board.links import link
+
+        return link(self._state, self._portals, tenant, write=write, expires=in_seconds(expires))
 
     def apispec_plugin(self) -> Any:
         """A plugin for hosts built on apispec, which then show what is declared here.

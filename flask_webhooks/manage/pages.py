@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, abort, request, send_from_directory, url_for
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..state import State
 from .guide import Guide, guide
 from .kept import Kept
+from .templating import STATIC, TEMPLATES
 from .viewers import VIEWERS, Viewer, installed_files
-
-_HERE = Path(__file__).parent
-
-# Not the app's environment: its delimiters, filters or escaping may be set otherwise.
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(_HERE / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 #: What every page here forbids, whatever it allows besides.
 _CLOSED = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -46,9 +34,9 @@ def add_pages(blueprint: Blueprint, state: State) -> None:
 
 
 def _guide(state: State, shown: Guide) -> Response:
-    page = _TEMPLATES.get_template("guide.html").render(
+    page = TEMPLATES.get_template("guide.html").render(
         guide=shown,
-        style=_asset_url("guide.css"),
+        styles=[_asset_url("house.css"), _asset_url("guide.css")],
         icon=_asset_url("icon.svg"),
         **_links(state),
     )
@@ -57,7 +45,7 @@ def _guide(state: State, shown: Guide) -> Response:
 
 def _docs(state: State, name: str, viewer: Viewer) -> Response:
     local = installed_files(name) is not None
-    page = _TEMPLATES.get_template("docs.html").render(
+    page = TEMPLATES.get_template("docs.html").render(
         title=state.description.document["info"]["title"],
         styles=[_file(viewer, path, local) for path in viewer.named(".css")],
         scripts=[_file(viewer, path, local) for path in viewer.named(".js")],
@@ -118,9 +106,8 @@ def _file(viewer: Viewer, path: str, local: bool) -> Mapping[str, Any]:
 
 def _asset(ui: str | None, name: str) -> Response:
     """One of our own static files, or one of the installed files of the viewer in use."""
-    own = _HERE / "static"
-    if name in {path.name for path in own.iterdir()}:
-        return send_from_directory(own, name)
+    if name in {path.name for path in STATIC.iterdir()}:
+        return send_from_directory(STATIC, name)
     folder = installed_files(ui) if ui else None
     if ui is None or folder is None or name not in VIEWERS[ui].files:
         abort(404)

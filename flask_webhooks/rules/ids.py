@@ -15,3 +15,11 @@ def new_id(prefix: str, now: float, randbytes: Callable[[int], bytes] = os.urand
     high, low = random >> 68, random & ((1 << 62) - 1)
     value = (int(now * 1000) << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low
     return f"{prefix}_{value:032x}"
+
+
+def first_id(prefix: str, when: float) -> str:
+    """What no identifier that was made at ``when`` or later sorts before.
+
+    :param when: unix time in seconds.
+    """
+    return f"{prefix}_{int(when * 1000) << 80:032x}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select
 
 from .records import (
     ENQUEUED,
@@ -15,6 +15,7 @@ from .records import (
     DeliveryStatus,
     Message,
     Owned,
+    SubscriptionStatus,
     maybe_moment,
     moment,
 )
@@ -70,7 +71,7 @@ def list_deliveries(
     if owned is not None:
         query = query.where(owner_is(s.tenant, owned))
     query = page(query, d.created_at, d.id, before, limit)
-    return [_delivery(row) for row in connection.execute(query).mappings()]
+    return [delivery_of(row) for row in connection.execute(query).mappings()]
 
 
 def list_messages(
@@ -114,30 +115,51 @@ class Standing:
     subscriptions: Mapping[str, int]
 
 
-def standing(connection: Connection, tables: Tables, now: int) -> Standing:
+def standing(
+    connection: Connection,
+    tables: Tables,
+    now: int,
+    *,
+    owned: Owned | None = None,
+    most: int | None = None,
+) -> Standing:
     """How the queue stands.
 
     :param now: microseconds since 1970.
+    :param owned: only one tenant's part of it.
+    :param most: stop counting there, so that it takes no longer the more there is.
     """
     d, s, m = tables.deliveries.c, tables.subscriptions.c, tables.messages.c
-    pending = d.status == str(DeliveryStatus.PENDING)
+    theirs = [] if owned is None else [d.subscription_id.in_(ids_of(tables, owned))]
+    pending = and_(d.status == str(DeliveryStatus.PENDING), *theirs)
 
     def counted(*conditions: Any) -> int:
-        return connection.execute(select(func.count()).where(*conditions)).scalar_one()
+        rows = select(literal(1)).where(*conditions).limit(most).subquery()
+        return connection.execute(select(func.count()).select_from(rows)).scalar_one()
 
-    def by(column: Any) -> dict[str, int]:
-        rows = connection.execute(select(column, func.count()).group_by(column)).all()
-        return {status: count for status, count in rows}
+    def by(column: Any, statuses: Iterable[str], *conditions: Any) -> dict[str, int]:
+        counts = {str(one): counted(column == str(one), *conditions) for one in statuses}
+        return {status: count for status, count in counts.items() if count}
 
     oldest = connection.execute(select(func.min(d.due_at)).where(pending)).scalar()
     return Standing(
-        waiting=counted(m.fanned_out.is_(False)),
-        deliveries=by(d.status),
+        waiting=counted(m.fanned_out.is_(False), *_owner(m.tenant, owned)),
+        deliveries=by(d.status, DeliveryStatus, *theirs),
         due=counted(pending, d.due_at <= now),
         under_way=counted(pending, d.due_at > now, d.token.is_not(None)),
         oldest_due=max(now - (now if oldest is None else oldest), 0) / 1e6,
-        subscriptions=by(s.status),
+        subscriptions=by(s.status, SubscriptionStatus, *_owner(s.tenant, owned)),
     )
+
+
+def ids_of(tables: Tables, owned: Owned) -> Select[Any]:
+    """The ids of a tenant's subscriptions."""
+    s = tables.subscriptions.c
+    return select(s.id).where(owner_is(s.tenant, owned))
+
+
+def _owner(column: Any, owned: Owned | None) -> list[ColumnElement[bool]]:
+    return [] if owned is None else [owner_is(column, owned)]
 
 
 def is_fanned_out(connection: Connection, tables: Tables, message: str) -> bool:
@@ -157,14 +179,17 @@ class Hold:
     enqueued: bool = False
 
 
-def hold_of(connection: Connection, tables: Tables, delivery: int) -> Hold:
-    """What keeps one delivery."""
+def holds_of(connection: Connection, tables: Tables, deliveries: Sequence[int]) -> dict[int, Hold]:
+    """What keeps each of a few deliveries, by id."""
     d, s = tables.deliveries.c, tables.subscriptions.c
-    kept = select(s.paused_until, d.token).join_from(
+    kept = select(d.id, s.paused_until, d.token).join_from(
         tables.deliveries, tables.subscriptions, s.id == d.subscription_id
     )
-    row = connection.execute(kept.where(d.id == delivery)).first()
-    paused_until, token = (0, None) if row is None else row
+    rows = connection.execute(kept.where(d.id.in_(deliveries)))
+    return {delivery: _hold(paused_until, token) for delivery, paused_until, token in rows}
+
+
+def _hold(paused_until: int, token: str | None) -> Hold:
     enqueued = token == ENQUEUED
     return Hold(
         paused_until=paused_until, under_way=token is not None and not enqueued, enqueued=enqueued
@@ -177,7 +202,7 @@ def list_attempts(connection: Connection, tables: Tables, delivery: int) -> list
     rows = connection.execute(
         select(tables.attempts).where(a.delivery_id == delivery).order_by(a.id.desc())
     )
-    return [_attempt(row) for row in rows.mappings()]
+    return [attempt_of(row) for row in rows.mappings()]
 
 
 def _message(row: Any) -> Message:
@@ -192,7 +217,8 @@ def _message(row: Any) -> Message:
     )
 
 
-def _delivery(row: Any) -> Delivery:
+def delivery_of(row: Any) -> Delivery:
+    """A delivery out of its row, with the name of its message and the URL it goes to."""
     return Delivery(
         id=row["id"],
         message_id=row["message_id"],
@@ -208,7 +234,8 @@ def _delivery(row: Any) -> Delivery:
     )
 
 
-def _attempt(row: Any) -> Attempt:
+def attempt_of(row: Any) -> Attempt:
+    """An attempt out of its row."""
     return Attempt(
         delivery_id=row["delivery_id"],
         number=row["number"],

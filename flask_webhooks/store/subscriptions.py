@@ -175,6 +175,7 @@ def list_subscriptions(
     name: str | None,
     key: str | None,
     tenant: str | None,
+    status: str | None = None,
     owned: Owned | None = None,
     before: Position | None = None,
     limit: int | None = None,
@@ -188,6 +189,8 @@ def list_subscriptions(
         chosen.append(c.key == key)
     if tenant is not None:
         chosen.append(c.tenant == tenant)
+    if status is not None:
+        chosen.append(c.status == status)
     if owned is not None:
         chosen.append(owner_is(c.tenant, owned))
     return _read(connection, tables, chosen, before, limit)

@@ -56,7 +56,8 @@ def answer_problems(blueprint: Blueprint) -> None:
     def refused_url(error: RefusedURLError) -> Response:
         # Not the error's own text, which tells an operator what the app's settings are.
         words = f"The URL '{shown(error.url)}' is refused: {refusal_in_words(error.rule)}."
-        return problem(422, words, _OF_REQUESTS[RefusedURLError], rule=error.rule)
+        status, code = _OF_REQUESTS[RefusedURLError]
+        return problem(status, words, code, rule=error.rule)
 
     def refused(error: WebhooksError) -> Response:
         known = (said for kind, said in _OF_REQUESTS.items() if isinstance(error, kind))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from flask import Blueprint, Response, abort, request
 
-from ...rules.failures import failure_of
 from ...store import lists
-from ...store.records import Attempt
+from ..attempts import for_owner
 from .desk import Desk
 from .documenting import Documented
 from .shapes import (
@@ -92,7 +90,7 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
         found = desk.delivery(delivery_id)
         shown = {name: getattr(found, name) for name in found.__dataclass_fields__}
         words = desk.door.explain(found.message_id, found.subscription_id).words
-        attempts = [_shown(one) for one in desk.door.attempts(found)]
+        attempts = [for_owner(one) for one in desk.door.attempts(found)]
         return desk.answer(
             DeliveryWithAttempts, {**shown, "explanation": words, "attempts_made": attempts}
         )
@@ -112,19 +110,3 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
         owned, given = desk.owned(), desk.body(Replay)
         count = desk.door.replay(**given, tenant=owned)
         return desk.answer(Counted, {"count": count, "dry_run": given["dry_run"]})
-
-
-def _shown(attempt: Attempt) -> dict[str, Any]:
-    """An attempt as its subscription's owner may see it."""
-    failure = failure_of(attempt.outcome, attempt.status_code)
-    timed = failure is None or failure.timed
-    return {
-        "number": attempt.number,
-        "succeeded": failure is None,
-        "status_code": attempt.status_code,
-        "failure": None if failure is None else failure.code,
-        "words": None if failure is None else failure.words,
-        "answer": None if attempt.excerpt is None else attempt.excerpt.decode("utf-8", "replace"),
-        "started_at": attempt.started_at,
-        "seconds": attempt.duration if timed else None,
-    }

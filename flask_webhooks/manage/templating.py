@@ -1,0 +1,21 @@
+"""The environment that renders our own pages, and the response that carries one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+HERE = Path(__file__).parent
+
+# Not the app's environment: its delimiters, filters or escaping may be set otherwise.
+TEMPLATES = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+#: Our own static files.
+STATIC = HERE / "static"
