@@ -15,8 +15,9 @@ from ..templating import TEMPLATES
 from . import svg, words
 from .guard import Asker, asker, secured
 
-#: Seconds between the looks of a page that refreshes itself.
-REFRESH = 10
+#: Seconds between the looks of a page that refreshes itself, and the pages that may.
+_REFRESH = 10
+_REFRESHING = {"overview", "messages", "message", "subscriptions", "subscription", "failed"}
 #: The endpoints of the navigation, with their names.
 _PLACES = {
     "overview": "Overview", "messages": "Messages", "subscriptions": "Subscriptions",
@@ -48,7 +49,7 @@ def page(template: str, place: str, title: str, code: int = 200, **values: Any) 
     :param title: its heading, and with the app's name what the window is called.
     """
     html = TEMPLATES.get_template(f"board/{template}").render(
-        title=title, place=place, **_frame(), **values
+        title=title, place=place, **_frame(code), **values
     )
     return Response(html, code, content_type="text/html; charset=utf-8")
 
@@ -63,8 +64,10 @@ def moved(endpoint: str, **values: Any) -> Response:
     return Response(status=303, headers={"Location": url_for(f".{endpoint}", **values)})
 
 
-def _frame() -> Mapping[str, Any]:
+def _frame(code: int) -> Mapping[str, Any]:
     looking: Asker | None = asker() if "_webhooks" in g else None
+    endpoint = str(request.endpoint).rpartition(".")[2]
+    refreshes = looking is not None and code == 200 and endpoint in _REFRESHING
     settings = state().settings
     return {
         "owner": settings.title or current_app.name,
@@ -75,7 +78,8 @@ def _frame() -> Mapping[str, Any]:
         "same": _same,
         "asset": lambda name: url_for(".asset", name=name),
         "token": _token(),
-        "refresh": REFRESH if looking and request.args.get("refresh") else None,
+        "refreshes": refreshes,
+        "refresh": _REFRESH if refreshes and request.args.get("refresh") else None,
         "notice": _notice() if looking else None,
         "when": _when,
         "svg": svg,

@@ -18,6 +18,8 @@ from .sent import missing, reading
 #: How long the secret before goes on signing, in seconds, as the page offers it.
 OVERLAPS = {"a day": 86400, "an hour": 3600, "a week": 7 * 86400, "not at all": 0}
 
+_LONGEST_TENANT = 200
+
 
 def add_views(guard: Guard, door: Door) -> None:
     """Add the views to a blueprint."""
@@ -120,9 +122,19 @@ def _add_making(guard: Guard, door: Door) -> None:
         if not names:
             raise RefusedError(422, "Nothing is chosen", "Go back, and choose a webhook.")
         owned = asker().owned
-        tenant = (request.form.get("tenant") or None) if owned is None else owned.tenant
+        tenant = _tenant() if owned is None else owned.tenant
         made = door.subscribe(request.form.get("url", "").strip(), names, tenant=tenant)
         return _with_secret(made, "Subscribed")
+
+
+def _tenant() -> str | None:
+    """The tenant that an operator names."""
+    tenant = request.form.get("tenant") or None
+    if tenant is not None and len(tenant) > _LONGEST_TENANT:
+        raise RefusedError(
+            422, "That can’t be", f"A tenant’s name has {_LONGEST_TENANT} characters at most."
+        )
+    return tenant
 
 
 def _with_secret(made: Subscription, title: str) -> Response:
