@@ -220,9 +220,8 @@ def test_a_blocked_url_looks_like_a_closed_port(shop: Shop) -> None:
     """A name that leads inside is told as unreachable: an explanation is no port scanner."""
     made, message = shop.webhooks.subscribe("https://inside.example/", ["paid"]), shop.send()
     inside = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))
-    shop.state.transport = lambda: Transport(
-        shop.state.settings.url_rules(), resolver=lambda *_: [inside]
-    )
+    rules = shop.state.settings.url_rules()
+    shop.state.worker._transport = Transport(rules, resolver=lambda *_: [inside])
     shop.deliver()
     [delivery] = shop.webhooks.deliveries()
     assert shop.webhooks.attempts(delivery)[0].outcome == "blocked"
@@ -260,6 +259,7 @@ def test_it_stands_in_line(shop: Shop) -> None:
     made = shop.subscribe(order="skip")
     shop.receiver.answer(500)
     shop.send()
+    shop.clock.advance(1)
     second = shop.send()
     shop.deliver()
     assert shop.told(second, made) == (
