@@ -165,9 +165,13 @@ class State:
             public_keys=keys,
             openapi_version=self.settings.openapi_version,
             extra=self.settings.document,
-            elsewhere=[c for state in self._siblings() for c in state.carried(declared)],
+            elsewhere=self._carried_elsewhere(declared) if captures else (),
         )
         return described, marked
+
+    def _carried_elsewhere(self, declared: Sequence[Webhook]) -> list[Callback]:
+        others = [state for state in self._siblings() if state is not self]
+        return [callback for state in others for callback in state.carried(declared)]
 
     def carried(self, declared: Sequence[Webhook]) -> list[Callback]:
         """The callbacks among ``declared`` that this app's views carry."""

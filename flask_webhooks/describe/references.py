@@ -18,6 +18,8 @@ _NAMED = frozenset(
      "responses", "parameters", "headers", "requestBodies", "securitySchemes", "links",
      "callbacks", "pathItems", "paths", "webhooks", "content", "encoding"}
 )  # fmt: skip
+#: As a tuple: this is asked for each value of a document, and a union is made anew each time.
+_HOLDERS = (dict, list)
 #: What a discriminator maps to is a component's name, or else a reference.
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -34,7 +36,7 @@ def references(value: Any) -> Iterator[str]:
             todo.extend(found)
         elif isinstance(found, dict):
             for key, member in found.items():
-                if isinstance(member, dict | list):
+                if isinstance(member, _HOLDERS):
                     todo.extend(_inside(key, member))
                 elif key == "$ref" and isinstance(member, str):
                     yield member

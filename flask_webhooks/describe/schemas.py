@@ -22,6 +22,9 @@ from .references import SCHEMAS, component_name, reachable, references, rewritte
 
 _PAYLOAD_SUFFIX = "Payload"
 _ALLOWED = re.compile(r"[A-Za-z0-9._-]+")
+_SCALARS = (str, int, float, type(None))
+#: What can't be a schema by itself; asked first, since most of a document is made of these.
+_HOLDERS = (dict, list, tuple)
 #: How many field names a component's name may hold.
 _FEW = 3
 
@@ -62,9 +65,9 @@ class Schemas:
 
     def resolve(self, value: Any, name: str, *, outbound: bool = False) -> Any:
         """A copy of ``value`` with references wherever a marshmallow schema or a model stands."""
-        if isinstance(value, str | int | float | None):
+        if isinstance(value, _SCALARS):
             return value
-        if is_marshmallow(value) or is_model(value):
+        if type(value) not in _HOLDERS and (is_marshmallow(value) or is_model(value)):
             return (self.outbound if outbound else self.inbound)(value, name)
         if isinstance(value, Mapping):
             return {k: self.resolve(v, name, outbound=outbound) for k, v in value.items()}
