@@ -12,6 +12,7 @@ from marshmallow import Schema, fields
 from werkzeug.test import TestResponse
 
 from flask_webhooks import ConfigurationError, Webhooks
+from flask_webhooks.rules.sealing import KeyRing
 from flask_webhooks.store.records import Owned
 from tests.conftest import Receiver
 from tests.needs import need
@@ -22,6 +23,7 @@ HERE = {"Sec-Fetch-Site": "same-origin"}
 class Booking(Schema):
     id = fields.Integer(required=True)
     train = fields.String()
+    email = fields.String(metadata={"private": True})
 
 
 class Board:
@@ -305,6 +307,34 @@ def test_no_secret_is_shown_again(app: Flask, shop: Webhooks, board: Board) -> N
         page = board.get(path).text
         for hidden in (made.secret, secret, "whsec_", "t0ken", "b3arer"):
             assert hidden not in page
+
+
+def test_what_is_private_is_masked(app: Flask, board: Board, sent: Callable[..., str]) -> None:
+    """In the payload, and in an answer that repeats it."""
+    message = sent(200, email="ann@a.example", train="Express 7")
+    echo = b"Hello ann@a.example, welcome"
+    database = app.extensions["webhooks"].database
+    database.write(lambda c: c.execute(database.tables.attempts.update().values(excerpt=echo)))
+
+    page = board.get(f"/messages/{message}").text
+
+    assert "ann@a.example" not in page
+    assert "Express 7" in page and ", welcome" in page
+
+
+def test_own_headers_are_named(
+    app: Flask, shop: Webhooks, board: Board, receiver: Receiver
+) -> None:
+    """What a subscription adds is told by name; a key that is gone breaks no page."""
+    with app.app_context():
+        shop.subscribe(receiver.url, ["booking.new"], headers={"X-Api-Key": "s3cret"})
+        message = shop["booking.new"].send({"id": 1})
+        shop.run_until_idle()
+
+    page = board.get(f"/messages/{message.id}").text
+    assert "<code>x-api-key: …</code>" in page and "s3cret" not in page
+    app.extensions["webhooks"].keyring = KeyRing(["another" * 6])
+    assert "which no key at hand opens" in board.get(f"/messages/{message.id}").text
 
 
 def test_messages_are_filtered(app: Flask, board: Board, sent: Callable[..., str]) -> None:

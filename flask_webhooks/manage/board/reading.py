@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+from ...exceptions import SecretError
 from ...explaining import told
 from ...rules.patterns import patterns_of, wanted
 from ...rules.urls import shown
@@ -46,6 +47,8 @@ class ShownDelivery:
     delivery: Delivery
     url: str
     words: str
+    #: The names of what its attempts carry besides the standard headers.
+    headers: Sequence[str] | None
     attempts: Sequence[ShownAttempt]
 
 
@@ -175,13 +178,22 @@ class Reading:
     def _shown(
         self, delivery: Delivery, attempts: Sequence[Attempt], hold: Hold, message: Message | None
     ) -> ShownDelivery:
-        _, said = told(delivery, attempts[0] if attempts else None, self.now.timestamp(), hold)
+        last = attempts[0] if attempts else None
+        _, said = told(delivery, last, self.now.timestamp(), hold)
         return ShownDelivery(
             delivery=delivery,
             url=shown(delivery.url),
             words=said,
+            headers=() if message is None else self._headers(delivery),
             attempts=[self._cut(attempt, message) for attempt in attempts],
         )
+
+    def _headers(self, delivery: Delivery) -> Sequence[str] | None:
+        """The names of its subscription's own headers; ``None`` when no key at hand opens them."""
+        try:
+            return self._state.subscribing.header_names(delivery.subscription_id)
+        except SecretError:
+            return None
 
     def _cut(self, attempt: Attempt, message: Message | None) -> ShownAttempt:
         """What the asker may see of an attempt, without what is private in its message."""
