@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, abort, request
+from flask import Blueprint, abort, redirect, request
 from marshmallow import Schema, fields
 
 from flask_webhooks import RefusedURLError, UnknownWebhookError, Webhooks
@@ -153,3 +153,9 @@ def create_subscription() -> tuple[Any, int]:
     except (RefusedURLError, UnknownWebhookError) as error:
         return {"errors": str(error)}, 422
     return Subscription().dump(made), 201
+
+
+@shop.get("/account/webhooks")
+def my_webhooks() -> Any:
+    """A partner's own pages. A real shop names its tenant; this one has none."""
+    return redirect(webhooks.portal_link(None))

@@ -59,6 +59,15 @@ def test_what_it_refuses(shop: Flask) -> None:
     assert client.post("/subscriptions", json=wanted).status_code == 422
 
 
+def test_its_pages_open(shop: Flask) -> None:
+    """The board is there on this machine only; a customer is led into the portal."""
+    client = shop.test_client()
+
+    assert client.get("/board").status_code == 200
+    assert client.get("/board", environ_base={"REMOTE_ADDR": "192.0.2.1"}).status_code == 404
+    assert client.get("/account/webhooks", follow_redirects=True).request.path == "/portal/"
+
+
 def test_the_story_is_told_and_verified(tmp_path: Path) -> None:
     """``python -m example_app`` ends with 0, shows a retry and all verifications, and tidies up."""
     told = subprocess.run(
