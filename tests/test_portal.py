@@ -123,14 +123,17 @@ def test_a_pass_of_another_ring_or_purpose_is_none() -> None:
 
 
 def test_there_is_no_link_without_a_portal(app: Flask, webhooks: Webhooks) -> None:
-    """The error says what to write; a time that is over already is refused, too."""
+    """The error says what to write; so do those of a time and of a tenant that can't be."""
     webhooks.init_app(app)
     with app.test_request_context():
         with pytest.raises(ConfigurationError, match=r"register_blueprint\(webhooks.portal\(\)"):
             webhooks.portal_link("ann")
         app.register_blueprint(webhooks.portal(), url_prefix="/portal")
-        with pytest.raises(ConfigurationError, match="expires is 0"):
-            webhooks.portal_link("ann", expires=0)
+        for expires in (0, -1, float("inf"), float("nan")):
+            with pytest.raises(ConfigurationError, match="expires is"):
+                webhooks.portal_link("ann", expires=expires)
+        with pytest.raises(ConfigurationError, match="text or None, and not int"):
+            webhooks.portal_link(42)  # type: ignore[arg-type]
 
 
 def test_a_portal_below_a_path(make_app: Callable[..., Flask], webhooks: Webhooks) -> None:

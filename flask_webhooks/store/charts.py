@@ -93,13 +93,10 @@ def _of_tenant(
         )
         .order_by(d.due_at.desc())
         .limit(most)
+        .subquery()
     )
-    ids = list(connection.execute(theirs).scalars())
-    found: list[Any] = []
-    for start in range(0, len(ids), 500):
-        some = query.where(a.delivery_id.in_(ids[start : start + 500]), a.started_at >= since)
-        found += connection.execute(some).all()
-    return sorted(found, key=lambda row: -row.id)[:most]
+    found = query.join(theirs, theirs.c.id == a.delivery_id).where(a.started_at >= since)
+    return sorted(connection.execute(found).all(), key=lambda row: -row.id)[:most]
 
 
 def healths(

@@ -16,6 +16,8 @@ from .guard import Asker, RefusedError, secured
 from .rendering import state as current_state
 
 _COOKIE = "webhooks_portal"
+#: Seconds for which a link may last: a year.
+_LONGEST = 365 * 86400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,7 @@ def link(
     """The URL of a link to the first of these portals that the app has.
 
     :param expires: seconds.
-    :raises ConfigurationError: the app has none of them, or the time is not positive.
+    :raises ConfigurationError: the app has none of them, or an argument can't work.
     """
     names = [name for name, found in state.app.blueprints.items() if found in portals]
     if not names:
@@ -105,8 +107,14 @@ def link(
             f"{state.app.name} has no portal to link to. Register one first: "
             'app.register_blueprint(webhooks.portal(), url_prefix="/portal").'
         )
-    if expires <= 0:
-        raise ConfigurationError(f"expires is {expires}: give the seconds for which a link lasts.")
+    if not 0 < expires <= _LONGEST:
+        raise ConfigurationError(
+            f"expires is {expires}: give the seconds for which a link lasts, {_LONGEST} at most."
+        )
+    if not (tenant is None or isinstance(tenant, str)):
+        raise ConfigurationError(
+            f"A link is for a tenant, which is text or None, and not {type(tenant).__name__}."
+        )
     given = Pass(tenant=tenant, write=write, until=state.clock() + expires)
     token = Passes(state.keyring, "link").write(given)
     return url_for(f"{names[0]}.enter", token=token, _external=True)

@@ -77,7 +77,7 @@ def _frame(code: int) -> Mapping[str, Any]:
         "link": lambda endpoint, **values: url_for(f".{endpoint}", **values),
         "same": _same,
         "asset": lambda name: url_for(".asset", name=name),
-        "token": _token(),
+        "token": _token,
         "refreshes": refreshes,
         "refresh": _REFRESH if refreshes and request.args.get("refresh") else None,
         "notice": _notice() if looking else None,
