@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flask_webhooks.deliver.outcome import Reason
-from flask_webhooks.rules.failures import failure_of
+from flask_webhooks.rules.failures import failure_of, reason_shown
 
 
 def test_blocked_and_refused_look_alike() -> None:
@@ -36,6 +36,16 @@ def test_a_status_is_told_in_words() -> None:
     assert known is not None
     assert known.words.startswith("The receiver answered 503 Service Unavailable, which")
     assert unknown is not None and "answered 599, which" in unknown.words
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [("blocked", "unreachable"), ("connect", "unreachable"), ("timeout", "timeout"),
+     ("refused", "refused"), ("gone", "gone"), ("rate-limited", "rate-limited"), (None, None)],
+)  # fmt: skip
+def test_a_deliverys_reason_is_shown_by_its_class(reason: str | None, shown: str | None) -> None:
+    """What the wall blocked and what refused a connection have one reason."""
+    assert reason_shown(reason) == shown
 
 
 def test_success_is_no_failure() -> None:

@@ -74,6 +74,11 @@ def failure_of(outcome: str, status_code: int | None) -> Failure | None:
     return Failure(code=code, words=_WORDS[code], timed=code == "timeout")
 
 
+def reason_shown(reason: str | None) -> str | None:
+    """Why a delivery stands as it does, as its owner may know it: a failure by its class alone."""
+    return _CODES.get(reason or "", reason)
+
+
 def _of_status(status_code: int) -> str:
     try:
         named = f"{status_code} {HTTPStatus(status_code).phrase}"

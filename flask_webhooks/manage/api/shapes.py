@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
 
+from ...rules.failures import reason_shown
 from ...rules.retry import LONGEST_DELAY
 
 
@@ -32,6 +33,21 @@ class _Number(fields.Float):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.make_error("invalid", input=value)
         return float(super()._deserialize(value, *args, **kwargs) or 0.0)
+
+
+class _Reason(fields.String):
+    """Why a delivery stands as it does; what failed, by its class."""
+
+    def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> str | None:
+        return reason_shown(value)
+
+
+class _Second(fields.DateTime):
+    """A time without its fraction, which would tell a refused connection from a blocked one."""
+
+    def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        cut = None if value is None else value.replace(microsecond=0)
+        return super()._serialize(cut, *args, **kwargs)
 
 
 _ID = {"description": "Its id."}
@@ -191,11 +207,11 @@ class DeliveryShape(Schema):
         required=True,
         validate=validate.OneOf(_STATUSES),
     )
-    reason = fields.String(required=True, allow_none=True)
+    reason = _Reason(required=True, allow_none=True)
     attempts = fields.Integer(required=True)
-    due_at = fields.DateTime(required=True, data_key="dueAt")
+    due_at = _Second(required=True, data_key="dueAt")
     created_at = fields.DateTime(required=True, data_key="createdAt")
-    settled_at = fields.DateTime(required=True, allow_none=True, data_key="settledAt")
+    settled_at = _Second(required=True, allow_none=True, data_key="settledAt")
 
 
 class AttemptShape(Schema):
@@ -211,7 +227,7 @@ class AttemptShape(Schema):
     answer = fields.String(
         required=True, allow_none=True, metadata={"description": "The first bytes of the answer."}
     )
-    started_at = fields.DateTime(required=True, data_key="startedAt")
+    started_at = _Second(required=True, data_key="startedAt")
     seconds = fields.Float(required=True, allow_none=True)
 
 
