@@ -32,7 +32,6 @@ from .telling import tell_of_message
 
 if TYPE_CHECKING:
     # These rooms bring apispec, marshmallow, requests and TLS: they are entered on first need.
-    from .deliver.outcome import Outcome
     from .deliver.transport import Transport
     from .deliver.worker import Worker
     from .describe.contracts import Contract
@@ -321,20 +320,6 @@ class State:
         """Go by other settings from now on; for tests, where no worker is at work yet."""
         self.settings = settings
         self.delivering.forget()
-
-    def forward(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> Outcome:
-        """Send a request as it came on to another URL, by the rules that deliveries obey."""
-        from .deliver.transport import Outgoing
-
-        return self.transport().send(
-            Outgoing(
-                method="POST",
-                url=url,
-                headers=tuple(headers),
-                body=body,
-                timeout=self.settings.timeout,
-            )
-        )
 
     def wake(self) -> None:
         """Say that there may be something to deliver. Commit hooks call it, so it never raises."""

@@ -217,13 +217,18 @@ class World:
 
     def judge(self, vector: Vector, send: Callable[[], object]) -> str:
         """Send once, and say what was dialled: ``block``, ``allow``, or what never may be."""
-        self.vector, self.lookups, self.dials = vector, 0, []
+        self.vector = vector
+        self.restart()
         try:
             send()
         except Exception:  # whatever a guard refuses with
             pass
         bad = [dial for dial in self.dials if dial not in HARMLESS_DIALS]
         return f"dials {bad[0]}" if bad else "allow" if self.dials else "block"
+
+    def restart(self) -> None:
+        """Forget what was looked up and dialled."""
+        self.lookups, self.dials = 0, []
 
     def connect(self, sock: socket.socket, address: Any) -> None:
         self.dials.append(str(ip_address(address[0])))
@@ -287,15 +292,9 @@ def test_vectors(scheme: str, world: World, transport: Transport) -> None:
     assert judged(world, lambda url: sent(transport, url), scheme) == {}
 
 
-@pytest.mark.parametrize("scheme", ["https", "http"])
-def test_vectors_in_a_hostile_environment(
-    scheme: str,
-    world: World,
-    transport: Transport,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Proxies, a netrc and CA bundles of the environment change no verdict."""
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment of proxies, passwords and CA bundles; its home."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         for spelling in (name, name.lower()):
             monkeypatch.setenv(spelling, "http://10.0.0.1:3128")
@@ -307,6 +306,12 @@ def test_vectors_in_a_hostile_environment(
     (tmp_path / ".netrc").chmod(0o600)
     (tmp_path / ".curlrc").write_text("proxy = http://10.0.0.1:3128\n")
     monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_vectors_in_a_hostile_environment(scheme: str, world: World, hostile: Path) -> None:
+    """Proxies, a netrc and CA bundles of the environment change no verdict."""
     fresh = Transport(UrlRules(allow_http=True), is_own=lambda address: False)
     assert judged(world, lambda url: sent(fresh, url), scheme) == {}
 

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask import Flask, current_app
@@ -15,9 +15,17 @@ from werkzeug import Request, Response
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from ..exceptions import VerificationError
+from ..rules.headers import is_reserved
 from ..rules.signing import verify
+from ..rules.urls import check_url
 from ..state import State
 from .door import Door, plain_errors, state
+
+if TYPE_CHECKING:
+    from ..deliver.transport import Transport
+
+# What a delivery states itself, and no subscription may.
+_OURS = ("content-digest", "content-type", "signature", "signature-input", "user-agent")
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
@@ -48,7 +56,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         """
         wanted = names or tuple(webhook.name for webhook in webhooks)
         keys = [key.public for key in state().keyring.signing_keys]
-        answering = _Forwarder(state(), forward_to) if forward_to else _Answer(answer)
+        answering = _Forwarder.to(forward_to, state()) if forward_to else _Answer(answer)
         receiver = _Receiver(answering, keys, _name_finder(webhooks))
         server = make_server("127.0.0.1", port, receiver, threaded=True, request_handler=_Quiet)
         url = f"http://127.0.0.1:{server.server_port}/"
@@ -61,6 +69,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
             server.serve_forever()
         finally:
             webhooks.unsubscribe(made)
+            answering.close()
             click.echo("Ended; the subscription is deleted.")
 
 
@@ -73,20 +82,53 @@ class _Answer:
     def __call__(self, request: Request) -> tuple[int, str]:
         return self._status, "verified"
 
+    def close(self) -> None:
+        """Do nothing: there is nothing to close."""
+
 
 class _Forwarder:
-    """Sends a request on as it came, and answers with the status that comes back."""
+    """Sends a request on as it came, by the rules of deliveries; answers as it is answered.
 
-    def __init__(self, current: State, url: str) -> None:
-        self._send, self._url = current.forward, url
+    :param timeout: total deadline in seconds.
+    """
+
+    def __init__(self, transport: Transport, url: str, timeout: float) -> None:
+        self._transport, self._url, self._timeout = transport, url, timeout
+
+    @classmethod
+    def to(cls, url: str, current: State) -> _Forwarder:
+        """One that sends to a URL by an app's settings.
+
+        :raises RefusedURLError: the URL breaks a rule.
+        """
+        check_url(url, current.settings.url_rules())
+        return cls(current.transport(), url, current.settings.timeout)
 
     def __call__(self, request: Request) -> tuple[int, str]:
-        kept = ("webhook-", "content-type", "x-", "user-agent")
-        headers = tuple((n, v) for n, v in request.headers if n.lower().startswith(kept))
-        outcome = self._send(self._url, headers, request.get_data())
+        from ..deliver.transport import Outgoing
+
+        outcome = self._transport.send(
+            Outgoing(
+                method="POST",
+                url=self._url,
+                headers=tuple((n, v) for n, v in request.headers if _goes_on(n)),
+                body=request.get_data(),
+                timeout=self._timeout,
+            )
+        )
         if outcome.status is None:
             return 502, f"verified, but {self._url} failed: {outcome.reason} {outcome.detail}"
         return outcome.status, f"verified, and forwarded in {outcome.duration * 1000:.0f} ms"
+
+    def close(self) -> None:
+        """Close the connections that were kept."""
+        self._transport.close()
+
+
+def _goes_on(name: str) -> bool:
+    """Whether a header is the delivery's own, and not of the connection that it came by."""
+    ours = name.lower().startswith("webhook-") or name.lower() in _OURS
+    return ours or not is_reserved(name)
 
 
 class _Receiver:
