@@ -131,7 +131,7 @@ def _resolved(
     if isinstance(url, Unresolved):
         return url
     try:
-        host = check_url(url, rules).host
+        to = check_url(url, rules)
     except RefusedURLError as refusal:
         return _refused(expression.text, refusal)
     key = _short(callback.key, exchange)
@@ -140,7 +140,7 @@ def _resolved(
     secret = _secret(callback.secret, exchange)
     if isinstance(secret, Unresolved):
         return secret
-    return Captured(expression=expression.text, url=url, host=host, key=key, secret=secret)
+    return Captured(expression=expression.text, url=to.url, host=to.host, key=key, secret=secret)
 
 
 def _url(template: Template, exchange: Exchange) -> str | Unresolved:

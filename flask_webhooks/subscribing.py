@@ -62,13 +62,13 @@ class Subscribing:
         """
         check_wanted(names, self.declared)
         filter_text = None if filter is None else self.check_filter(filter, names)
-        host = check_url(url, self.rules).host
+        to = check_url(url, self.rules)
         secret = new_secret() if secret is None else secret
         check_secret(secret)
         subscription_id = new_id("sub", self.now)
         if idempotency_key is not None:
             subscription_id = _id_for(idempotency_key, tenant)
-            asked = (url, sorted(distinct(names)), key, terms, filter)
+            asked = (to.url, sorted(distinct(names)), key, terms, filter)
             before = self._made_before(subscription_id, asked)
             if before is not None:
                 return replace(before, secret=self._secret_of(before))
@@ -76,10 +76,10 @@ class Subscribing:
 
         def work(connection: Any) -> Subscription:
             return subscriptions.add_subscription(
-                connection, self.database.tables, subscription_id, url=url, host=host, names=names,
-                key=key, tenant=tenant, sealed_secret=sealed.secret, sealed_options=sealed.options,
-                now=microseconds(self.now), limits=self.limits, terms=terms,
-                filter_text=filter_text,
+                connection, self.database.tables, subscription_id, url=to.url, host=to.host,
+                names=names, key=key, tenant=tenant, sealed_secret=sealed.secret,
+                sealed_options=sealed.options, now=microseconds(self.now), limits=self.limits,
+                terms=terms, filter_text=filter_text,
             )  # fmt: skip
 
         return replace(self.database.write(work), secret=secret)
@@ -142,7 +142,8 @@ class Subscribing:
         """
         changes: dict[str, Any] = {}
         if url is not None:
-            changes = {"url": url, "host": check_url(url, self.rules).host}
+            to = check_url(url, self.rules)
+            changes = {"url": to.url, "host": to.host}
         if names is not None:
             check_wanted(names, self.declared)
 

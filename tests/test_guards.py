@@ -140,6 +140,43 @@ TRICKS = [
     "{}://hooks.example.com/%",
     "{}+unix://%2Fvar%2Frun%2Fdocker.sock/",
     "x{}://hooks.example.com/",
+    "{}:////hooks.example.com/",
+    "{}://///127.0.0.1/",
+    "{}://hooks.example.com:00443/",
+    "{}://hooks.example.com:+443/",
+    "{}://hooks.example.com:4_43/",
+    "{}://hooks.example.com:\uff14\uff14\uff13/",
+    "{}://hooks.example.com:%34%34%33/",
+    "{}://hooks.example.com:443@127.0.0.1/",
+    "{}://hooks.example.com:/",
+    "{}://@hooks.example.com/",
+    "{}://hooks.example.com;@127.0.0.1/",
+    "{}://hooks.example.com,127.0.0.1/",
+    "{}://hooks.example.com%2f@127.0.0.1/",
+    "{}://hooks.example.com%23@127.0.0.1/",
+    "{}://hooks.example.com%5c@127.0.0.1/",
+    "{}://hooks.example.com%0d%0aX:y/",
+    "{}://hooks.example.com%20.evil.example/",
+    "{}://hooks.example.com\x85/",
+    "{}://hooks.example.com\x7f/",
+    "{}://hooks.example.com/\u202e",
+    "\ufeff{}://hooks.example.com/",
+    "\x00{}://hooks.example.com/",
+    "{}\t://hooks.example.com/",
+    "{}://[0:0:0:0:0:ffff:7f00:1]/",
+    "{}://[64:ff9b::169.254.169.254]/",
+    "{}://[::ffff:0xa9fea9fe]/",
+    "{}://[2606:4700:1111]/",
+    "{}://[::1]:443@hooks.example.com/",
+    "{}://[::1]]/",
+    "{}://[[::1]]/",
+    "{}://xn--127-.0.0.1/",
+    "{}://hooks.example.com./",
+    "{}://hooks.example.com/#",
+    "{}://hooks.example.com/`id`",
+    "{}://hooks.example.com/{{{{url}}}}",
+    "{}://hooks.example.com/a|b",
+    "{}://hooks.example.com/%zz",
     "file:///etc/passwd#{}",
     "gopher://hooks.example.com/{}",
 ]
@@ -160,6 +197,15 @@ HARMLESS = [
     "{}://1password.example/",
     "{}://localhost.example.com/",
     "{}://127.0.0.1.example.com/",
+    "{}://xn--e1afmkfd.xn--p1ai/",
+    "{}://bücher.example/",
+    "{}://президент.рф/",
+    "{}://XN--BCHER-KVA.example/",
+    "{}://a.b.c.d.e.f.g.h.example.com/",
+    "{}://hooks.example.com/%E2%80%AE?%2F%2F127.0.0.1",
+    "{}://hooks.example.com//127.0.0.1/",
+    "{}://[2606:4700:0000:0000:0000:0000:0000:1111]/",
+    "{}://internal.example.com/",
 ]
 
 MANY = tuple(f"93.184.{third}.{last}" for third in range(2) for last in range(1, 101))
@@ -282,8 +328,8 @@ def judged(world: World, send: Callable[[str], object], scheme: str) -> dict[str
 
 
 def test_the_list_is_long_and_has_no_doubles() -> None:
-    """There are more than 300 vectors, each under a name of its own."""
-    assert len({vector.name for vector in VECTORS}) == len(VECTORS) > 300
+    """There are more than 457 vectors, each under a name of its own."""
+    assert len({vector.name for vector in VECTORS}) == len(VECTORS) > 457
 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
@@ -429,7 +475,19 @@ DIFFERENCES = [
             "{}://user:password@hooks.example.com/",
             "{}://a@b@hooks.example.com/",
             "{}://[::1]@hooks.example.com/",
+            "{}://[::1]:443@hooks.example.com/",
             "{}://hooks.example.com%40127.0.0.1/",
+        ),
+    ),
+    ("the same, with nothing before the at sign", SG + RH + MS, ("{}://@hooks.example.com/",)),
+    (
+        "one host in another spelling: what is stored is to be what is dialled",
+        SG + RH + MS,
+        (
+            "{}://hooks.example.com./",
+            "{}://hooks.example.com:/",
+            "{}://hooks.example.com:00443/",
+            "{}://hooks.example.com/#",
         ),
     ),
     (
@@ -441,7 +499,12 @@ DIFFERENCES = [
             "{}://hooks.example.com/ HTTP/1.1\r\nX: y",
             "{}://hooks%2eexample.com/",
             "{}://hooks.example.com/\u2028",
+            "{}://hooks.example.com/\u202e",
             "{}://hooks.example.com/%",
+            "{}://hooks.example.com/%zz",
+            "{}://hooks.example.com/`id`",
+            "{}://hooks.example.com/a|b",
+            "{}://hooks.example.com/{{{{url}}}}",
         ),
     ),
     ("port 0 is sent as the default port", SG + RH + MS, ("{}://hooks.example.com:0/",)),
@@ -465,6 +528,9 @@ DIFFERENCES = [
         RH + MS,
         (
             "{}://hooks..example.com/",
+            "{}://hooks.example.com%20.evil.example/",
+            "{}://hooks.example.com,127.0.0.1/",
+            "{}://xn--127-.0.0.1/",
             "{}://-hooks.example.com/",
             "{}://hooks_.example.com/",
             "{}://" + "a" * 64 + ".example.com/",

@@ -1,7 +1,8 @@
 """Judges whether a URL may be stored and called: the first gate, pure, without any lookup.
 
-What passes is dialled exactly as it is written, so whatever two parsers could read differently
-is refused: user information, backslashes, raw non-ASCII, IPv4 in any but its canonical form.
+What passes is stored and dialled as :attr:`Destination.url` has it, to the letter, so whatever two
+parsers could read differently is refused: user information, backslashes, raw non-ASCII, IPv4 in
+any but its canonical form. Only a name in letters of other scripts is rewritten, as IDNA says.
 Sources: RFC 3986 (grammar), RFC 1123 (host names), RFC 5891 (IDNA 2008).
 """
 
@@ -23,6 +24,7 @@ _OPEN_PORTS: dict[str, tuple[int, ...]] = {"https": (443, 8443), "http": (80,)}
 
 _ORIGIN = re.compile(r"^[^:]*://[^/?]*")
 _PARTS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(#?)", re.DOTALL)
+_AUTHORITY_OF = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#:@\[\]\\]*)(.*)", re.DOTALL)
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::(.*))?")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -71,7 +73,8 @@ class Destination:
 
     :param host: lower-case ASCII name or address, without brackets.
     :param loopback: the URL itself names a loopback host.
-    :param url: exactly as it was given.
+    :param url: as it is to be stored: as it was given, but for a host in other scripts, which is
+        written in ASCII.
     """
 
     scheme: str
@@ -97,6 +100,14 @@ def check_url(url: str, rules: UrlRules) -> Destination:
     :raises RefusedURLError: its ``rule`` is one of ``length``, ``characters``, ``url``,
         ``scheme``, ``userinfo``, ``fragment``, ``host``, ``name``, ``port`` and ``address``.
     """
+    try:
+        return _checked(_in_ascii(url), rules)
+    except RefusedURLError as error:
+        error.url = url
+        raise
+
+
+def _checked(url: str, rules: UrlRules) -> Destination:
     _check_text(url)
     scheme, authority = _split(url)
     host, port_text = _split_authority(url, authority)
@@ -177,12 +188,13 @@ def _check_text(url: str) -> None:
     if len(url) > MAX_LENGTH:
         wrong = f"it has {len(url)} characters; use at most {MAX_LENGTH}."
         raise _refuse(url, "length", wrong)
-    if not url.isascii():
-        raise _refuse(url, "characters", _non_ascii(url))
     end = _matched(_CHARACTERS, url)
     if end == len(url):
         return
     character = url[end]
+    if not character.isascii():
+        wrong = "it holds non-ASCII characters outside its host; percent-encode them as UTF-8."
+        raise _refuse(url, "characters", wrong)
     wrong = f"character {character!r} at position {end + 1} is not allowed"
     hint = "percent-encode it as" if character != "%" else "a literal one is written"
     raise _refuse(url, "characters", f"{wrong}; {hint} %{ord(character):02X}.")
@@ -193,19 +205,30 @@ def _matched(pattern: re.Pattern[str], text: str) -> int:
     return match.end() if match else 0
 
 
-def _non_ascii(url: str) -> str:
-    """Say what to write instead; nothing is converted, so that stored and dialled are the same."""
+def _in_ascii(url: str) -> str:
+    """Write a host in letters of other scripts as DNS has it; nothing else may be non-ASCII."""
+    parts = _AUTHORITY_OF.match(url)
+    if url.isascii() or parts is None:
+        return url
+    before, host, after = parts.groups()
+    if not (before.isascii() and after.isascii()):
+        return url
+    return before + ".".join(_a_label(url, label) for label in host.split(".")) + after
+
+
+def _a_label(url: str, label: str) -> str:
+    """The ASCII form of one label of a name; strict, so that no two texts are taken for one."""
     import idna  # its tables are big, and few URLs need them
 
-    parts = _PARTS.match(url)
-    host = parts[2].rpartition("@")[2].partition(":")[0] if parts else ""
+    if label.isascii():
+        return label
+    # IDNA 2008 knows no capitals; those of ASCII are the same letters to DNS (RFC 4343).
+    lowered = "".join(c.lower() if c.isascii() else c for c in label)
     try:
-        ascii_host = idna.encode(host).decode("ascii") if not host.isascii() else ""
+        return idna.alabel(lowered).decode("ascii")
     except UnicodeError:
-        return "its host has characters that IDNA 2008 does not allow."
-    if ascii_host:
-        return f"it holds non-ASCII characters; write its host as {ascii_host!r}."
-    return "it holds non-ASCII characters; percent-encode them as UTF-8."
+        wrong = f"{label!a} in its host is no name in IDNA 2008; write it as DNS has it (xn--...)."
+        raise _refuse(url, "characters", wrong) from None
 
 
 def _split(url: str) -> tuple[str, str]:
