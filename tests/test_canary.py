@@ -1,8 +1,8 @@
 """Secrets and payloads stay where they belong: a canary sings in everything that could tell them.
 
 A whole story is lived with values that are found nowhere else, at the most talkative log level, and
-with everything going wrong that can. Then logs, errors, reprs, signals, pages and the database's
-own bytes are searched for them.
+with everything going wrong that can. Then logs, errors, reprs, signals, pages, the API, commands
+and the database's own bytes are searched for them.
 """
 
 from __future__ import annotations
@@ -76,11 +76,15 @@ def told() -> Iterator[list[str]]:
 
 
 def _failed(told: list[str], call: Callable[[], Any]) -> None:
-    """A call that fails, with all that its traceback says."""
+    """A call that fails, with all that its traceback says, and all that is chained behind it."""
     try:
         call()
-    except WebhooksError:
+    except WebhooksError as error:
         told.append(traceback.format_exc())
+        one: BaseException | None = error
+        while one is not None:  # also what a traceback leaves out
+            told.append(f"{one!r} {one.args!r}")
+            one = one.__cause__ or one.__context__
     else:
         raise AssertionError("this was to fail")
 
@@ -106,26 +110,57 @@ def test_nothing_tells_a_secret_or_a_payload(
         "onNote", "{$request.body#/url}", noted, secret="{$request.body#/secret}"
     )
     app.post("/notes")(captured(view))
+    webhooks.tenant_loader(lambda: None)
     webhooks.init_app(app)
+    app.register_blueprint(webhooks.api(), url_prefix="/api")
+    app.register_blueprint(webhooks.board(lambda: "write"), url_prefix="/board")
     for signal in SIGNALS:
         signal.connect(lambda sender, **said: told.append(repr(said)), app, weak=False)
 
     with app.app_context():
         _live(app, webhooks, receiver, told)
 
-    client = app.test_client()
-    for page in (
-        "/openapi.json",
-        "/asyncapi.json",
-        "/docs",
-        "/docs/guide",
-        "/.well-known/webhooks-keys.json",
-    ):
-        told.append(client.get(page).text)
+    seen = [*_read(app), *_commanded(app)]
+    assert any(PAYLOAD in text for text in seen)  # messages are really shown
+    for name, canary in SECRETS.items():
+        assert not [text[:200] for text in seen if canary in text], name
     stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert PAYLOAD.encode() in stored  # it is really the database that is searched
     for name, canary in SECRETS.items():
         assert canary.encode() not in stored, name
+
+
+def _read(app: Flask) -> Iterator[str]:
+    """Every page and answer that reads; what tenants and operators see of a message is theirs."""
+    client = app.test_client()
+    paths = [rule.rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())]
+    ids = {
+        name: [one["id"] for one in client.get(f"/api/{name}").json["data"]]
+        for name in ("messages", "deliveries", "subscriptions")
+    }
+    plain = {"/openapi.json", "/asyncapi.json", "/docs", "/docs/guide"}
+    assert plain | {"/.well-known/webhooks-keys.json", "/board/", "/api/catalogue"} <= set(paths)
+    for path in paths:
+        if "<" not in path:
+            yield client.get(path).text
+            continue
+        for name, found in ids.items():
+            if f"/{name}/<" in path and path.count("<") == 1:
+                yield from (client.get(path.split("<")[0] + str(one)).text for one in found)
+
+
+def _commanded(app: Flask) -> Iterator[str]:
+    """What the commands print that look."""
+    runner, client = app.test_cli_runner(), app.test_client()
+    messages = [one["id"] for one in client.get("/api/messages").json["data"]]
+    [*_, subscription] = client.get("/api/subscriptions").json["data"]
+    looks = [["list"], ["subscriptions"], ["deliveries"], ["status"], ["check"]]
+    looks += [["show", message] for message in messages]
+    looks += [["explain", message, subscription["id"]] for message in messages]
+    for arguments in looks:
+        result = runner.invoke(args=["webhooks", *arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), arguments
+        yield f"{arguments} {result.output}"
 
 
 def _live(app: Flask, webhooks: Webhooks, receiver: Receiver, told: list[str]) -> None:

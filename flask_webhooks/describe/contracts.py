@@ -91,7 +91,9 @@ class Contract:
         try:
             return self._schema.dump(payload)
         except Exception as error:  # a field or a hook of the user's may raise anything
-            raise PayloadError(self._undumped(payload, error)) from None
+            wrong = self._undumped(payload, error)
+        # Outside the block, so that an error which shows a value is not chained.
+        raise PayloadError(wrong)
 
     def _undumped(self, payload: Any, error: Exception) -> str:
         schema = self._schema
