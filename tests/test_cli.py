@@ -243,8 +243,10 @@ def test_a_disabled_subscription_takes_nothing(cli: Any, receiver: Receiver) -> 
     cli("trigger", "newBooking")
 
     assert receiver.received == []
-    assert cli("disable", identifier).exit_code == 1
-    assert "There is no enabled subscription" in cli("disable", identifier).output
+    again = cli("disable", identifier)
+    assert (again.exit_code, again.output) == (
+        0, f"{identifier} is disabled already (by hand).\n",
+    )  # fmt: skip
 
 
 def test_secrets_are_sealed_anew(make_app: Callable[..., Flask], receiver: Receiver) -> None:

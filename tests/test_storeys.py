@@ -57,6 +57,7 @@ DOORS = {
     "cryptography": ("rules.signing", "rules.sealing"),
     "celery": ("deliver.engines.celery",),
     "blinker": ("declarations", "signals", "adoption", "extension"),
+    "rich": ("cli.printing",),
     "flask": ("extension", "cli", "manage", "watching", "adoption"),
 }
 

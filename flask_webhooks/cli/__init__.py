@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from flask.cli import AppGroup
 
-from . import checking, declared, delivering, erasing, listening, looking, mending, subscribing
+from . import (
+    checking,
+    declared,
+    delivering,
+    erasing,
+    listening,
+    looking,
+    mending,
+    replaying,
+    subscribing,
+    working,
+)
 from .door import Door
 
 
@@ -12,7 +23,8 @@ def webhooks_group(webhooks: Door) -> AppGroup:
     """The commands of one instance of the extension, as a group for ``app.cli``."""
     group = AppGroup("webhooks", help="Declare, try and deliver webhooks.")
     for module in (
-        declared, checking, subscribing, delivering, looking, mending, erasing, listening
+        declared, checking, subscribing, delivering, working, looking, mending, replaying, erasing,
+        listening,
     ):  # fmt: skip
         module.add_commands(group, webhooks)
     return group

@@ -10,7 +10,8 @@ from typing import Any, TextIO
 import click
 from flask.cli import AppGroup
 
-from .door import Door, echo_table, plain_errors, state
+from .door import Door, plain_errors, state
+from .printing import echo_table
 
 _NO_VALIDATOR = (
     "The structure was not checked: openapi-spec-validator is not installed. Install it: "

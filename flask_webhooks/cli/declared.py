@@ -9,18 +9,25 @@ import click
 from flask.cli import AppGroup
 
 from ..declarations import Callback
-from .door import Door, echo_table, plain_errors, state
+from .door import Door, plain_errors, state
+from .printing import as_json_option, echo_table, say_json
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
     """Add this module's commands to ``group``."""
 
     @group.command("list")
+    @as_json_option
     @plain_errors
-    def list_declared() -> None:
+    def list_declared(as_json: bool) -> None:
         """List the declared webhooks and callbacks."""
         rows = [_row(webhook) for webhook in webhooks]
-        echo_table(rows, "Nothing is declared yet. Declare a webhook with webhooks.webhook(…).")
+        if as_json:
+            for kind, name, method, told in rows:
+                say_json({"kind": kind, "name": name, "method": method, "told": told})
+            return
+        nothing = "Nothing is declared yet. Declare a webhook with webhooks.webhook(…)."
+        echo_table(rows, nothing, ("Kind", "Name", "Method", "What it is"))
 
     @group.command()
     @click.option("--output", "-o", type=click.File("w", encoding="utf-8"), default="-")

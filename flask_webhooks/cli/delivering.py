@@ -1,11 +1,10 @@
-"""Commands about messages on their way: ``trigger``, ``deliveries`` and ``worker``."""
+"""Commands about messages on their way: ``trigger`` and ``deliveries``."""
 
 from __future__ import annotations
 
 import json
-import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -13,11 +12,16 @@ from flask.cli import AppGroup
 
 from ..exceptions import PayloadError
 from ..rules.urls import shown
+from ..store import following
 from ..store.records import Delivery, Message
-from .door import Door, echo_table, jsonable, plain_errors, state, when
+from .door import Door, jsonable, plain_errors, state, when
+from .printing import as_json_option, echo_table, say, say_json
 
 #: Seconds between two looks of ``deliveries --follow``.
 _LOOK_EVERY = 0.5
+#: Deliveries that one look shows, and that ``--follow`` remembers.
+_MOST_AT_ONCE, _REMEMBERED = 1000, 10_000
+_HEADS = ("Id", "Status", "Tries", "Webhook", "Message", "Why", "URL")
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
@@ -29,92 +33,111 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     @click.option("--key", help="Whom a keyed callback is for.")
     @click.option("--tenant", help="Whose message it is.")
     @click.option("--later", is_flag=True, help="Only store it; a worker delivers it.")
+    @as_json_option
     @plain_errors
     def trigger(
-        name: str, data: str | None, key: str | None, tenant: str | None, later: bool
+        name: str,
+        data: str | None,
+        key: str | None,
+        tenant: str | None,
+        later: bool,
+        as_json: bool,
     ) -> None:
         """Send the webhook NAME with an example payload, and show what came of it."""
         webhook = webhooks[name]
         payload = _given(data) if data is not None else state().example(webhook)
         message = state().emit(webhook, payload, as_json=True, key=key, tenant=tenant)
-        told = json.dumps(
-            state().shown_payload(message.name, message.body),
-            ensure_ascii=False, separators=(",", ":"),
-        )  # fmt: skip
-        click.echo(f"Stored {message.id}: {told}")
+        shown_payload = state().shown_payload(message.name, message.body)
+        if not as_json:
+            told = json.dumps(shown_payload, ensure_ascii=False, separators=(",", ":"))
+            say(f"Stored {message.id}: {told}")
         if not later:
             webhooks.run_until_idle()
+        if as_json:
+            found = [jsonable(d) for d in webhooks.deliveries(message=message)]
+            say_json({**jsonable(message), "payload": shown_payload, "deliveries": found})
+        elif not later:
             _show(webhooks, message)
 
     @group.command()
     @click.option("--message", help="Only those of this message.")
     @click.option("--subscription", help="Only those to this subscription.")
     @click.option("--status", type=click.Choice(["pending", "delivered", "exhausted", "cancelled"]))
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
-    @click.option("--follow", is_flag=True, help="Go on: a line whenever one changes.")
+    @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True,
+                  help="The newest so many.")  # fmt: skip
+    @click.option("--follow", is_flag=True, help="Go on: a line for each new one and each attempt.")
+    @as_json_option
     @plain_errors
     def deliveries(
         message: str | None,
         subscription: str | None,
         status: str | None,
-        as_json: bool,
+        limit: int,
         follow: bool,
+        as_json: bool,
     ) -> None:
         """List deliveries, newest first."""
-
-        def found() -> list[Delivery]:
-            return webhooks.deliveries(message=message, subscription=subscription, status=status)
-
-        _follow(found, as_json) if follow else _list(found(), as_json)
-
-    @group.command()
-    @click.option("--until-idle", is_flag=True, help="Deliver what is due now, then end.")
-    @plain_errors
-    def worker(until_idle: bool) -> None:
-        """Deliver until interrupted; then finish what is under way."""
-        if until_idle:
-            webhooks.run_until_idle()
+        filters = {"message": message, "subscription": subscription, "status": status}
+        if follow:
+            for one in _followed(filters, limit):
+                _print_line(one, as_json)
             return
-        running = state().worker
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: running.stop())
-        url = state().database.engine.url.render_as_string(hide_password=True)
-        click.echo(f"Delivering from {url}. Ctrl+C ends it after what is under way.")
-        running.run()
-        click.echo("Stopped. What was not delivered stays stored.")
+        found = webhooks.deliveries(**filters, limit=limit + 1)
+        _list(found[:limit], as_json)
+        if len(found) > limit:
+            say(f"There are more than {limit}: --limit shows more of them.", err=True)
 
 
 def _list(found: Sequence[Delivery], as_json: bool) -> None:
     if as_json:
         for one in found:
-            click.echo(json.dumps(jsonable(one)))
+            say_json(jsonable(one))
         return
     rows = [_row(delivery) for delivery in found]
-    echo_table(rows, "No deliveries. Make one: flask webhooks trigger NAME")
+    echo_table(rows, "No deliveries. Make one: flask webhooks trigger NAME", _HEADS)
 
 
-def _follow(found: Callable[[], list[Delivery]], as_json: bool) -> None:
-    """Print each delivery, and again whenever it has changed, until interrupted."""
-    printed: dict[int, tuple[object, ...]] = {}
+def _print_line(one: Delivery, as_json: bool) -> None:
+    if as_json:
+        say_json(jsonable(one))
+    else:
+        say("  ".join(_row(one)))
+
+
+def _followed(filters: dict[str, str | None], limit: int) -> Iterator[Delivery]:
+    """The newest deliveries, then each that is new or was attempted, until interrupted."""
+    database, seen = state().database, dict[int, tuple[object, ...]]()
+    looked = following.Mark(0, 0)
     while True:
-        for one in reversed(found()):
-            state_of = (one.status, one.reason, one.attempts)
-            if printed.get(one.id) != state_of:
-                printed[one.id] = state_of
-                click.echo(json.dumps(jsonable(one)) if as_json else "  ".join(_row(one)))
+        now, most = database.read(lambda c: following.mark(c, database.tables)), _MOST_AT_ONCE
+        if not seen and looked == (0, 0):
+            most = limit
+        since = looked
+        for one in database.read(
+            lambda c, since=since, most=most: following.changed_since(  # type: ignore[misc]
+                c, database.tables, since, limit=most, **filters
+            )
+        ):
+            standing = (one.status, one.reason, one.attempts)
+            if seen.pop(one.id, None) != standing:
+                yield one
+            seen[one.id] = standing
+        while len(seen) > _REMEMBERED:
+            del seen[next(iter(seen))]
+        looked = now
         time.sleep(_LOOK_EVERY)
 
 
 def _show(webhooks: Door, message: Message) -> None:
     """What came of a message, one line for each subscription."""
-    found = webhooks.deliveries(message=message)
+    found = webhooks.deliveries(message=message, limit=_MOST_AT_ONCE)
     for delivery in reversed(found):
         last = next(iter(webhooks.attempts(delivery)), None)
         answer = f"{last.status_code or last.outcome} {last.detail}".strip() if last else ""
-        click.echo(f"{delivery.status:<10} {shown(delivery.url)}  {answer}".rstrip())
+        say(f"{delivery.status:<10} {shown(delivery.url)}  {answer}".rstrip())
     if not found:
         name = message.name
-        click.echo(f"Nobody has subscribed to {name} yet: flask webhooks subscribe URL {name}")
+        say(f"Nobody has subscribed to {name} yet: flask webhooks subscribe URL {name}")
 
 
 def _given(data: str) -> Any:

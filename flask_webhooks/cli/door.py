@@ -15,9 +15,12 @@ from ..declarations import Webhook
 from ..erasing import Erasure
 from ..exceptions import WebhooksError
 from ..explaining import Explanation
+from ..rules.urls import shown
 from ..state import EXTENSION, State
+from ..store import subscriptions
 from ..store.lists import Standing
 from ..store.records import Delivery, Message, Subscription
+from .printing import clean
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,10 +56,16 @@ class Door(Protocol):
         since: datetime | None = None,
         until: datetime | None = None,
         dry_run: bool = False,
+        told: Callable[[int], None] = ...,
     ) -> int: ...
     def unsubscribe(self, subscription: Subscription | str) -> bool: ...
     def subscriptions(
-        self, *, name: str | None = None, key: str | None = None, tenant: str | None = None
+        self,
+        *,
+        name: str | None = None,
+        key: str | None = None,
+        tenant: str | None = None,
+        limit: int | None = None,
     ) -> list[Subscription]: ...
     def deliveries(
         self,
@@ -64,6 +73,7 @@ class Door(Protocol):
         message: Message | str | None = None,
         subscription: Subscription | str | None = None,
         status: str | None = None,
+        limit: int | None = None,
     ) -> list[Delivery]: ...
     def attempts(self, delivery: Delivery | int) -> list[Any]: ...
     def run_until_idle(self) -> None: ...
@@ -84,7 +94,7 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except WebhooksError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(clean(str(error))) from error
 
     return wrapped
 
@@ -95,15 +105,26 @@ def state() -> State:
     return found
 
 
-def echo_table(rows: Sequence[Sequence[str]], nothing: str) -> None:
-    """Print rows in columns, or what to say when there are none."""
-    if not rows:
-        click.echo(nothing)
-        return
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+def found_subscription(subscription_id: str) -> Subscription:
+    """One subscription.
+
+    :raises click.ClickException: there is none; says what to type.
+    """
+    database = state().database
+    found = database.read(
+        lambda c: subscriptions.get_subscription(c, database.tables, subscription_id)
+    )
+    if found is None:
+        raise click.ClickException(
+            f"There is no subscription {clean(subscription_id)}. "
+            "List them: flask webhooks subscriptions"
+        )
+    return found
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """A number with its noun."""
+    return f"{count} {one if count == 1 else many}"
 
 
 def when(moment: datetime) -> str:
@@ -112,10 +133,10 @@ def when(moment: datetime) -> str:
 
 
 def jsonable(record: Any) -> Any:
-    """One record as plain JSON; bytes and secrets stay out."""
+    """One record as plain JSON; bytes, secrets and what a URL has in its query stay out."""
     fields = {name: getattr(record, name) for name in record.__dataclass_fields__}
     return {
-        name: _plain(value)
+        name: shown(value) if name == "url" else _plain(value)
         for name, value in fields.items()
         if name not in ("body", "excerpt", "secret")
     }

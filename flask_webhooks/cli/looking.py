@@ -3,56 +3,75 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import click
 from flask.cli import AppGroup
 
+from ..explaining import Explanation
 from ..rules.urls import shown
 from ..store import lists
 from ..store.lists import Standing
 from ..store.records import Attempt, Delivery, Message, Subscription
-from .door import Door, echo_table, plain_errors, state, when
+from .door import Door, found_subscription, jsonable, plain_errors, state, when
+from .printing import as_json_option, as_text, clean, echo_table, say, say_json
 
 _STATUSES = ("pending", "delivered", "exhausted", "cancelled")
+#: Deliveries that ``show`` shows of one message, and of one subscription.
+_OF_MESSAGE, _OF_SUBSCRIPTION = 100, 10
+#: Characters of an answer in one line.
+_EXCERPT = 60
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
     """Add this module's commands to ``group``."""
 
     @group.command()
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+    @as_json_option
     @plain_errors
     def status(as_json: bool) -> None:
         """Show how the queue stands: what waits, what is due, and what failed."""
         found = webhooks.standing()
         if as_json:
-            click.echo(json.dumps(asdict(found)))
+            say_json(asdict(found))
             return
         for line in _told(found):
-            click.echo(line)
+            say(line)
 
     @group.command()
     @click.argument("thing", metavar="ID")
+    @as_json_option
     @plain_errors
-    def show(thing: str) -> None:
+    def show(thing: str, as_json: bool) -> None:
         """Show the message, subscription or delivery ID, with all that came of it."""
         if thing.isdigit():
-            _show_deliveries(webhooks, _deliveries(delivery=int(thing)), thing)
+            seen = _Seen(None, [_delivery(int(thing))])
         elif thing.startswith("sub_"):
-            _show_subscription(webhooks, thing)
+            subscription = found_subscription(thing)
+            found = webhooks.deliveries(subscription=subscription, limit=_OF_SUBSCRIPTION)
+            seen = _Seen(subscription, found)
         else:
-            _show_message(webhooks, thing)
+            message = _known_message(thing)
+            seen = _Seen(message, webhooks.deliveries(message=message, limit=_OF_MESSAGE))
+        if as_json:
+            say_json(_as_json(webhooks, seen))
+        else:
+            _print(webhooks, seen)
 
     @group.command()
     @click.argument("message")
     @click.argument("subscription")
+    @as_json_option
     @plain_errors
-    def explain(message: str, subscription: str) -> None:
+    def explain(message: str, subscription: str, as_json: bool) -> None:
         """Say why MESSAGE did, or did not, reach SUBSCRIPTION."""
-        found = webhooks.explain(message, subscription)
-        click.echo(f"{found.code}: {found.words}")
+        found = webhooks.explain(_known_message(message), found_subscription(subscription))
+        if as_json:
+            say_json(_explained(found))
+        else:
+            say(f"{found.code}: {found.words}")
 
 
 def _told(found: Standing) -> Sequence[str]:
@@ -71,9 +90,22 @@ def _told(found: Standing) -> Sequence[str]:
     return lines
 
 
-def _deliveries(delivery: int) -> list[Delivery]:
+class _Seen:
+    """What ``show`` shows: a thing, if it is no delivery, and deliveries."""
+
+    def __init__(self, thing: Message | Subscription | None, found: Sequence[Delivery]) -> None:
+        self.thing = thing
+        self.deliveries = found
+
+
+def _delivery(delivery: int) -> Delivery:
     database = state().database
-    return database.read(lambda c: lists.list_deliveries(c, database.tables, delivery=delivery))
+    found = database.read(lambda c: lists.list_deliveries(c, database.tables, delivery=delivery))
+    if not found:
+        raise click.ClickException(
+            f"There is no delivery {delivery}. List them: flask webhooks deliveries"
+        )
+    return found[0]
 
 
 def _message(message_id: str) -> Message | None:
@@ -82,30 +114,45 @@ def _message(message_id: str) -> Message | None:
     return next(iter(found), None)
 
 
-def _show_message(webhooks: Door, message_id: str) -> None:
-    message = _message(message_id)
-    if message is None:
-        raise click.ClickException(
-            f"There is no message {message_id}. List what was sent: flask webhooks deliveries"
-        )
-    click.echo(f"Message   {message.id}  {message.name}  {when(message.created_at)}")
-    click.echo(f"Tenant    {message.tenant or '-'}    Key  {message.key or '-'}")
-    if message.erased_at is not None:
-        click.echo(f"Erased    {when(message.erased_at)}: what was private is gone")
-    payload = state().shown_payload(message.name, message.body)
-    click.echo(json.dumps(payload, indent=2, ensure_ascii=False))
-    _show_deliveries(webhooks, webhooks.deliveries(message=message), message_id)
-
-
-def _show_subscription(webhooks: Door, subscription_id: str) -> None:
-    found = next((s for s in webhooks.subscriptions() if s.id == subscription_id), None)
+def _known_message(message_id: str) -> Message:
+    found = _message(message_id)
     if found is None:
         raise click.ClickException(
-            f"There is no subscription {subscription_id}. List them: flask webhooks subscriptions"
+            f"There is no message {clean(message_id)}: it was never made, or has been purged. "
+            "List what was sent: flask webhooks deliveries"
         )
-    for name, value in _facts(found):
-        click.echo(f"{name:<9} {value}")
-    _show_deliveries(webhooks, webhooks.deliveries(subscription=found)[:10], subscription_id)
+    return found
+
+
+def _print(webhooks: Door, seen: _Seen) -> None:
+    if isinstance(seen.thing, Message):
+        for name, value in _facts_of_message(seen.thing):
+            say(f"{name:<9} {clean(value)}")
+        say(as_text(state().shown_payload(seen.thing.name, seen.thing.body)))
+    elif isinstance(seen.thing, Subscription):
+        for name, value in _facts(seen.thing):
+            say(f"{name:<9} {clean(value)}")
+    if not seen.deliveries:
+        say("No deliveries. Make one: flask webhooks trigger NAME")
+    for delivery, message in _with_messages(seen.deliveries):
+        say(f"\nDelivery  {delivery.id}  {delivery.status}  to {shown(delivery.url)}")
+        words = webhooks.explain(delivery.message_id, delivery.subscription_id).words
+        say(f"          {clean(words)}")
+        rows = [_row(message, one) for one in webhooks.attempts(delivery)]
+        echo_table(rows, "          No attempts yet.")
+
+
+def _with_messages(found: Sequence[Delivery]) -> Iterator[tuple[Delivery, Message]]:
+    for delivery in found:
+        if (message := _message(delivery.message_id)) is not None:  # else purged meanwhile
+            yield delivery, message
+
+
+def _facts_of_message(found: Message) -> Iterator[tuple[str, str]]:
+    yield "Message", f"{found.id}  {found.name}  {when(found.created_at)}"
+    yield "Tenant", f"{found.tenant or '-'}    Key  {found.key or '-'}"
+    if found.erased_at is not None:
+        yield "Erased", f"{when(found.erased_at)}: what was private is gone"
 
 
 def _facts(found: Subscription) -> list[tuple[str, str]]:
@@ -122,24 +169,36 @@ def _facts(found: Subscription) -> list[tuple[str, str]]:
     return facts + [(name, str(value)) for name, value in asked if value is not None]
 
 
-def _show_deliveries(webhooks: Door, found: Sequence[Delivery], of: str) -> None:
-    if not found:
-        click.echo(f"No deliveries of {of}.")
-    for delivery in found:
-        if (message := _message(delivery.message_id)) is None:
-            continue  # purged meanwhile
-        click.echo(f"\nDelivery  {delivery.id}  {delivery.status}  to {shown(delivery.url)}")
-        words = webhooks.explain(delivery.message_id, delivery.subscription_id).words
-        click.echo(f"          {words}")
-        rows = [_row(message, one) for one in webhooks.attempts(delivery)]
-        echo_table(rows, "          No attempts yet.")
-
-
 def _row(message: Message, attempt: Attempt) -> tuple[str, ...]:
     answer = state().shown_answer(message.name, message.body, attempt.excerpt) or ""
-    printable = "".join(c if c.isprintable() else " " for c in answer[:60])
     return (
         f"         {attempt.number}.", when(attempt.started_at),
         str(attempt.status_code or attempt.outcome), f"{attempt.duration * 1000:.0f} ms",
-        attempt.detail or printable,
+        attempt.detail or answer[:_EXCERPT],
     )  # fmt: skip
+
+
+def _as_json(webhooks: Door, seen: _Seen) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    if isinstance(seen.thing, Message):
+        payload = state().shown_payload(seen.thing.name, seen.thing.body)
+        told = {"message": {**jsonable(seen.thing), "payload": payload}}
+    elif isinstance(seen.thing, Subscription):
+        told = {"subscription": jsonable(seen.thing)}
+    shown_ones = []
+    for delivery, message in _with_messages(seen.deliveries):
+        found = webhooks.explain(delivery.message_id, delivery.subscription_id)
+        attempts = [_attempt_as_json(message, one) for one in webhooks.attempts(delivery)]
+        told_of = {"explanation": _explained(found), "attempts_made": attempts}
+        shown_ones.append({**jsonable(delivery), **told_of})
+    return {**told, "deliveries": shown_ones}
+
+
+def _attempt_as_json(message: Message, attempt: Attempt) -> dict[str, Any]:
+    answer = state().shown_answer(message.name, message.body, attempt.excerpt)
+    return {**jsonable(attempt), "answer": answer}
+
+
+def _explained(found: Explanation) -> dict[str, Any]:
+    delivery = None if found.delivery is None else found.delivery.id
+    return {"code": found.code, "words": found.words, "delivery": delivery}

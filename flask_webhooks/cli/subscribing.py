@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 
 import click
 from flask.cli import AppGroup
 
 from ..rules.urls import shown
-from .door import Door, echo_table, jsonable, plain_errors, when
+from ..store.records import Subscription
+from .door import Door, found_subscription, jsonable, plain_errors, when
+from .printing import as_json_option, echo_table, say, say_json
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
@@ -19,50 +21,63 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     @click.argument("names", nargs=-1, required=True, metavar="NAME...")
     @click.option("--tenant", help="Only messages of this tenant.")
     @click.option("--key", help="Only messages with this key.")
+    @as_json_option
     @plain_errors
-    def subscribe(url: str, names: tuple[str, ...], tenant: str | None, key: str | None) -> None:
+    def subscribe(
+        url: str, names: tuple[str, ...], tenant: str | None, key: str | None, as_json: bool
+    ) -> None:
         """Send the named webhooks to URL from now on. The secret is shown once."""
         made = webhooks.subscribe(url, names, tenant=tenant, key=key)
-        click.echo(f"Subscription  {made.id}")
-        click.echo(f"URL           {made.url}")
-        click.echo(f"Webhooks      {', '.join(made.names)}")
-        click.echo(f"Secret        {made.secret}")
-        click.echo("The receiver verifies with this secret. It can't be shown again.")
+        if as_json:
+            say_json({**jsonable(made), "secret": made.secret})
+            return
+        say(f"Subscription  {made.id}")
+        say(f"URL           {made.url}")
+        say(f"Webhooks      {', '.join(made.names)}")
+        say(f"Secret        {made.secret}")
+        say("The receiver verifies with this secret. It can't be shown again.")
 
     @group.command("tenant-secret")
     @click.argument("tenant")
     @plain_errors
     def tenant_secret(tenant: str) -> None:
         """Show the secret that verifies what goes to the URLs that TENANT's calls gave."""
-        click.echo(webhooks.tenant_secret(tenant))
+        say(webhooks.tenant_secret(tenant))
 
     @group.command()
     @click.option("--name", help="Only those that want this webhook.")
     @click.option("--key", help="Only those with this key.")
     @click.option("--tenant", help="Only those of this tenant.")
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+    @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True,
+                  help="The newest so many.")  # fmt: skip
+    @as_json_option
     @plain_errors
-    def subscriptions(name: str | None, key: str | None, tenant: str | None, as_json: bool) -> None:
+    def subscriptions(
+        name: str | None, key: str | None, tenant: str | None, limit: int, as_json: bool
+    ) -> None:
         """List subscriptions, newest first."""
-        found = webhooks.subscriptions(name=name, key=key, tenant=tenant)
-        if as_json:
-            for one in found:
-                click.echo(json.dumps(jsonable(one)))
-            return
-        rows = [
-            (s.id, s.status, when(s.created_at), ",".join(s.names), s.key or "-", shown(s.url))
-            for s in found
-        ]
-        echo_table(rows, "No subscriptions. Make one: flask webhooks subscribe URL NAME...")
+        found = webhooks.subscriptions(name=name, key=key, tenant=tenant, limit=limit + 1)
+        _list(found[:limit], as_json)
+        if len(found) > limit:
+            say(f"There are more than {limit}: --limit shows more of them.", err=True)
 
     @group.command()
     @click.argument("subscription_id", metavar="ID")
     @plain_errors
     def unsubscribe(subscription_id: str) -> None:
         """Delete the subscription ID and its deliveries."""
-        if not webhooks.unsubscribe(subscription_id):
-            raise click.ClickException(
-                f"There is no subscription {subscription_id}. "
-                "List them: flask webhooks subscriptions"
-            )
-        click.echo(f"Deleted {subscription_id}.")
+        webhooks.unsubscribe(found_subscription(subscription_id))
+        say(f"Deleted {subscription_id}.")
+
+
+def _list(found: Sequence[Subscription], as_json: bool) -> None:
+    if as_json:
+        for one in found:
+            say_json(jsonable(one))
+        return
+    rows = [
+        (s.id, s.status, when(s.created_at), ",".join(s.names), s.key or "-", shown(s.url))
+        for s in found
+    ]
+    nothing = "No subscriptions. Make one: flask webhooks subscribe URL NAME..."
+    echo_table(rows, nothing, ("Id", "Status", "Made", "Webhooks", "Key", "URL"))

@@ -57,6 +57,26 @@ def list_deliveries(
     limit: int | None = None,
 ) -> list[Delivery]:
     """Deliveries, newest first; each filter that is not ``None`` must match."""
+    d = tables.deliveries.c
+    query = deliveries_of(
+        tables, message=message, subscription=subscription, status=status, delivery=delivery,
+        name=name, owned=owned,
+    )  # fmt: skip
+    query = page(query, d.created_at, d.id, before, limit)
+    return [delivery_of(row) for row in connection.execute(query).mappings()]
+
+
+def deliveries_of(
+    tables: Tables,
+    *,
+    message: str | None = None,
+    subscription: str | None = None,
+    status: str | None = None,
+    delivery: int | None = None,
+    name: str | None = None,
+    owned: Owned | None = None,
+) -> Select[Any]:
+    """The query of deliveries that match each filter which is not ``None``."""
     d, m, s = tables.deliveries.c, tables.messages.c, tables.subscriptions.c
     query = (
         select(tables.deliveries, m.name.label("name"), s.url.label("url"))
@@ -68,10 +88,7 @@ def list_deliveries(
     for column, value in filters.items():
         if value is not None:
             query = query.where(column == value)
-    if owned is not None:
-        query = query.where(owner_is(s.tenant, owned))
-    query = page(query, d.created_at, d.id, before, limit)
-    return [delivery_of(row) for row in connection.execute(query).mappings()]
+    return query if owned is None else query.where(owner_is(s.tenant, owned))
 
 
 def list_messages(

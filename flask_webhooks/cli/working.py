@@ -1,0 +1,123 @@
+"""The command ``worker``: it delivers, and a line of the terminal says what is going on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from ..store import following
+from ..store.records import microseconds
+from .door import Door, plain_errors, state
+from .printing import LiveLine, as_json_option, say, say_json
+
+#: Seconds between two looks at the queue.
+_LOOK_EVERY = 1.0
+
+
+def add_commands(group: AppGroup, webhooks: Door) -> None:
+    """Add this module's commands to ``group``."""
+
+    @group.command()
+    @click.option("--until-idle", is_flag=True, help="Deliver what is due now, then end.")
+    @as_json_option
+    @plain_errors
+    def worker(until_idle: bool, as_json: bool) -> None:
+        """Deliver until interrupted; then finish what is under way.
+
+        On a terminal a line says what goes on, by all workers; with --json there is a line of it
+        for each second in which something did.
+        """
+        if until_idle:
+            webhooks.run_until_idle()
+            return
+        running = state().worker
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: running.stop())
+        url = state().database.engine.url.render_as_string(hide_password=True)
+        if not as_json:
+            say(f"Delivering from {url}. Ctrl+C ends it after what is under way.")
+        with _watched(as_json):
+            running.run()
+        if not as_json:
+            say("Stopped. What was not delivered stays stored.")
+
+
+@contextmanager
+def _watched(as_json: bool) -> Iterator[None]:
+    """Tell what goes on meanwhile, where somebody looks."""
+    line, ended = LiveLine(), threading.Event()
+    if not as_json and not line.is_seen:
+        yield
+        return
+    app: Any = current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def watch() -> None:
+        with app.app_context():
+            look = _Look()
+            while not ended.wait(_LOOK_EVERY):
+                look.again()
+                if not as_json:
+                    line.write(look.told())
+                elif look.changed:
+                    say_json(look.as_json())
+
+    watching = threading.Thread(target=watch, name="webhooks-watching", daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watching.join()
+        line.end()
+
+
+@dataclass
+class _Look:
+    """What went on since the command began, counted anew with each look."""
+
+    accepted: int = 0
+    failed: int = 0
+    due: int = 0
+    oldest_due: float = 0.0
+    under_way: int = 0
+    changed: bool = False
+
+    def __post_init__(self) -> None:
+        database = state().database
+        self._newest = database.read(lambda c: following.mark(c, database.tables)).attempt
+
+    def again(self) -> None:
+        """Look at the attempts since the last time, and at the queue."""
+        database, now = state().database, microseconds(state().clock())
+        new = database.read(lambda c: following.attempts_since(c, database.tables, self._newest))
+        pending = database.read(lambda c: following.pending(c, database.tables, now))
+        before = self.told()
+        self._newest = new.newest
+        self.accepted += new.accepted
+        self.failed += new.failed
+        self.due, self.oldest_due, self.under_way = pending
+        self.changed = before != self.told()
+
+    def told(self) -> str:
+        """One line."""
+        return (
+            f"{self.accepted:,} accepted  {self.failed:,} failed  |  {self.under_way:,} under way  "
+            f"{self.due:,} due, the oldest for {self.oldest_due:.0f} s"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as JSON."""
+        return {
+            "at": round(time.time(), 3), "accepted": self.accepted, "failed": self.failed,
+            "under_way": self.under_way, "due": self.due,
+            "oldest_due": round(self.oldest_due, 3),
+        }  # fmt: skip
