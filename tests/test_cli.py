@@ -193,7 +193,7 @@ def test_listen_verifies_and_prints_a_line(project: Any) -> None:
     assert "202" in triggered
 
     line = _line(listening, "msg_")
-    assert re.search(r"  202  +\d+\.\d ms  thing  msg_[0-9a-f]{32}  2 bytes  verified$", line)
+    assert re.search(r"  202  +\d+\.\d ms  thing  verified  msg_[0-9a-f]{32}  2 bytes$", line)
     listening.send_signal(signal.SIGINT)
     assert "Ended; the subscription is deleted." in listening.communicate(timeout=30)[0]
     assert "No subscriptions." in project("subscriptions").communicate(timeout=30)[0]

@@ -21,7 +21,7 @@ from test_guards import VECTORS, World
 from werkzeug import Request
 
 from flask_webhooks import Subscription, Webhooks
-from flask_webhooks.cli.listening import _Forwarder
+from flask_webhooks.cli.forwarding import Forwarder
 from tests.conftest import Receiver
 
 hostile, world = test_guards.hostile, test_guards.world
@@ -80,8 +80,8 @@ class Sender:
         self.webhooks.run_until_idle()
 
     def forward(self, url: str) -> None:
-        forwarding = _Forwarder.to(url, self.state) if self.gated else None
-        (forwarding or _Forwarder(self.transport, url, 5))(Request.from_values(method="POST"))
+        forwarding = Forwarder.to(url, self.state) if self.gated else None
+        (forwarding or Forwarder(self.transport, url, 5))(Request.from_values(method="POST"))
 
     def _key(self) -> str:
         self.number += 1
@@ -143,7 +143,7 @@ def test_what_listen_forwards_is_the_deliverys_own(
         "Metadata-Flavor": "Google", "Connection": "close",
     }  # fmt: skip
     came = Request.from_values(method="POST", data=b"{}", headers=headers)
-    forwarding = _Forwarder.to(receiver.url, app.extensions["webhooks"])
+    forwarding = Forwarder.to(receiver.url, app.extensions["webhooks"])
 
     assert forwarding(came)[0] == 200
     forwarding.close()

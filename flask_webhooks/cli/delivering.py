@@ -14,7 +14,7 @@ from ..exceptions import PayloadError
 from ..rules.urls import shown
 from ..store import following
 from ..store.records import Delivery, Message
-from .door import Door, jsonable, plain_errors, state, when
+from .door import Door, jsonable, plain_errors, soon, state
 from .printing import as_json_option, echo_table, say, say_json
 
 #: Seconds between two looks of ``deliveries --follow``.
@@ -79,7 +79,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         """List deliveries, newest first."""
         filters = {"message": message, "subscription": subscription, "status": status}
         if follow:
-            for one in _followed(filters, limit):
+            for one in _followed(filters, webhooks.deliveries(**filters, limit=limit)):
                 _print_line(one, as_json)
             return
         found = webhooks.deliveries(**filters, limit=limit + 1)
@@ -94,7 +94,8 @@ def _list(found: Sequence[Delivery], as_json: bool) -> None:
             say_json(jsonable(one))
         return
     rows = [_row(delivery) for delivery in found]
-    echo_table(rows, "No deliveries. Make one: flask webhooks trigger NAME", _HEADS)
+    nothing = "No deliveries. Make one: flask webhooks trigger NAME"
+    echo_table(rows, nothing, _HEADS, spare=("Message", "Tries"))
 
 
 def _print_line(one: Delivery, as_json: bool) -> None:
@@ -104,28 +105,39 @@ def _print_line(one: Delivery, as_json: bool) -> None:
         say("  ".join(_row(one)))
 
 
-def _followed(filters: dict[str, str | None], limit: int) -> Iterator[Delivery]:
-    """The newest deliveries, then each that is new or was attempted, until interrupted."""
-    database, seen = state().database, dict[int, tuple[object, ...]]()
-    looked = following.Mark(0, 0)
+def _followed(filters: dict[str, str | None], newest: Sequence[Delivery]) -> Iterator[Delivery]:
+    """What is there, the oldest first; then each that is new or was attempted, until interrupted.
+
+    :param newest: what is there.
+    """
+    database = state().database
+    looked = database.read(lambda c: following.mark(c, database.tables))
+    seen = {one.id: _standing(one) for one in _changed(looked, filters)}
+    yield from reversed(newest)
     while True:
-        now, most = database.read(lambda c: following.mark(c, database.tables)), _MOST_AT_ONCE
-        if not seen and looked == (0, 0):
-            most = limit
-        since = looked
-        for one in database.read(
-            lambda c, since=since, most=most: following.changed_since(  # type: ignore[misc]
-                c, database.tables, since, limit=most, **filters
-            )
-        ):
-            standing = (one.status, one.reason, one.attempts)
-            if seen.pop(one.id, None) != standing:
+        now = database.read(lambda c: following.mark(c, database.tables))
+        for one in _changed(looked, filters):
+            known = seen.pop(one.id, None)
+            seen[one.id] = _standing(one)
+            if known != seen[one.id]:
                 yield one
-            seen[one.id] = standing
-        while len(seen) > _REMEMBERED:
-            del seen[next(iter(seen))]
+        for forgotten in list(seen)[:-_REMEMBERED]:
+            del seen[forgotten]
         looked = now
         time.sleep(_LOOK_EVERY)
+
+
+def _changed(looked: following.Mark, filters: dict[str, str | None]) -> list[Delivery]:
+    database = state().database
+    return database.read(
+        lambda c: following.changed_since(
+            c, database.tables, looked, limit=_MOST_AT_ONCE, **filters
+        )
+    )
+
+
+def _standing(one: Delivery) -> tuple[object, ...]:
+    return one.status, one.reason, one.attempts
 
 
 def _show(webhooks: Door, message: Message) -> None:
@@ -133,8 +145,12 @@ def _show(webhooks: Door, message: Message) -> None:
     found = webhooks.deliveries(message=message, limit=_MOST_AT_ONCE)
     for delivery in reversed(found):
         last = next(iter(webhooks.attempts(delivery)), None)
-        answer = f"{last.status_code or last.outcome} {last.detail}".strip() if last else ""
-        say(f"{delivery.status:<10} {shown(delivery.url)}  {answer}".rstrip())
+        told = (
+            f"{last.status_code or last.outcome} {last.detail}".strip()
+            if last
+            else (webhooks.explain(message, delivery.subscription_id).words)
+        )
+        say(f"{delivery.status:<10} {shown(delivery.url)}  {told}".rstrip())
     if not found:
         name = message.name
         say(f"Nobody has subscribed to {name} yet: flask webhooks subscribe URL {name}")
@@ -149,7 +165,7 @@ def _given(data: str) -> Any:
 
 def _row(delivery: Delivery) -> tuple[str, ...]:
     due = delivery.status == "pending"
-    told = f"due {when(delivery.due_at)}" if due else (delivery.reason or "")
+    told = f"due {soon(delivery.due_at)}" if due else (delivery.reason or "")
     return (
         str(delivery.id), delivery.status, f"{delivery.attempts}x", delivery.name,
         delivery.message_id, told, shown(delivery.url),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import click
@@ -130,6 +130,12 @@ def counted(count: int, one: str, many: str) -> str:
 def when(moment: datetime) -> str:
     """A time as people read it in a terminal: local, to the second."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def soon(moment: datetime) -> str:
+    """The same, without the day where that is today."""
+    text, today = when(moment), when(datetime.now(UTC))
+    return text.removeprefix(today[:11])
 
 
 def jsonable(record: Any) -> Any:

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from flask import Flask, current_app
@@ -15,17 +15,11 @@ from werkzeug import Request, Response
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from ..exceptions import VerificationError
-from ..rules.headers import is_reserved
 from ..rules.signing import verify
-from ..rules.urls import check_url
-from ..state import State
+from .answering import Answer, Script, ScriptType, Step
 from .door import Door, plain_errors, state
-
-if TYPE_CHECKING:
-    from ..deliver.transport import Transport
-
-# What a delivery states itself, and no subscription may.
-_OURS = ("content-digest", "content-type", "signature", "signature-input", "user-agent")
+from .forwarding import Forwarder
+from .printing import as_json_option, clean, say, say_json
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
@@ -34,20 +28,22 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     @group.command()
     @click.argument("names", nargs=-1, metavar="[NAME]...")
     @click.option("--port", default=8765, show_default=True, help="Port on 127.0.0.1; 0 takes one.")
-    @click.option(
-        "--answer", default=200, show_default=True, help="The status code to answer with."
-    )
+    @click.option("--answer", type=ScriptType(), default="200", show_default=True,
+                  help="What to answer, one after the other, such as 503,429:60,slow,drop,200; the "
+                  "last one stays.")  # fmt: skip
     @click.option("--key", help="Subscribe for this key only.")
     @click.option("--tenant", help="Subscribe for this tenant.")
     @click.option("--forward-to", help="Send each on to this URL of yours, and answer as it does.")
+    @as_json_option
     @plain_errors
     def listen(
         names: tuple[str, ...],
         port: int,
-        answer: int,
+        answer: Sequence[Step],
         key: str | None,
         tenant: str | None,
         forward_to: str | None,
+        as_json: bool,
     ) -> None:
         """Receive the named webhooks (all, when none is named) on this machine.
 
@@ -56,79 +52,40 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         """
         wanted = names or tuple(webhook.name for webhook in webhooks)
         keys = [key.public for key in state().keyring.signing_keys]
-        answering = _Forwarder.to(forward_to, state()) if forward_to else _Answer(answer)
-        receiver = _Receiver(answering, keys, _name_finder(webhooks))
-        server = make_server("127.0.0.1", port, receiver, threaded=True, request_handler=_Quiet)
+        answering = _answering(answer, forward_to)
+        receiver = _Receiver(answering, keys, _name_finder(webhooks), as_json)
+        server = _server(port, receiver)
         url = f"http://127.0.0.1:{server.server_port}/"
         made = webhooks.subscribe(url, wanted, key=key, tenant=tenant)
         receiver.secrets.append(str(made.secret))
-        click.echo(f"Listening on {url} for {', '.join(made.names)}. Ctrl+C ends it.")
-        click.echo(f"Secret {made.secret}")
+        if as_json:
+            say_json({"url": url, "names": made.names, "secret": made.secret})
+        else:
+            say(f"Listening on {url} for {', '.join(made.names)}. Ctrl+C ends it.")
+            say(f"Secret {made.secret}")
         _stop_on_signals(server)
         try:
             server.serve_forever()
         finally:
             webhooks.unsubscribe(made)
             answering.close()
-            click.echo("Ended; the subscription is deleted.")
+            if not as_json:
+                say("Ended; the subscription is deleted.")
 
 
-class _Answer:
-    """Answers every request alike."""
-
-    def __init__(self, status: int) -> None:
-        self._status = status
-
-    def __call__(self, request: Request) -> tuple[int, str]:
-        return self._status, "verified"
-
-    def close(self) -> None:
-        """Do nothing: there is nothing to close."""
+def _answering(script: Sequence[Step], forward_to: str | None) -> Script | Forwarder:
+    if forward_to is not None:
+        return Forwarder.to(forward_to, state())
+    return Script(script, too_long=state().settings.timeout + 1.0)
 
 
-class _Forwarder:
-    """Sends a request on as it came, by the rules of deliveries; answers as it is answered.
-
-    :param timeout: total deadline in seconds.
-    """
-
-    def __init__(self, transport: Transport, url: str, timeout: float) -> None:
-        self._transport, self._url, self._timeout = transport, url, timeout
-
-    @classmethod
-    def to(cls, url: str, current: State) -> _Forwarder:
-        """One that sends to a URL by an app's settings.
-
-        :raises RefusedURLError: the URL breaks a rule.
-        """
-        check_url(url, current.settings.url_rules())
-        return cls(current.transport(), url, current.settings.timeout)
-
-    def __call__(self, request: Request) -> tuple[int, str]:
-        from ..deliver.transport import Outgoing
-
-        outcome = self._transport.send(
-            Outgoing(
-                method="POST",
-                url=self._url,
-                headers=tuple((n, v) for n, v in request.headers if _goes_on(n)),
-                body=request.get_data(),
-                timeout=self._timeout,
-            )
-        )
-        if outcome.status is None:
-            return 502, f"verified, but {self._url} failed: {outcome.reason} {outcome.detail}"
-        return outcome.status, f"verified, and forwarded in {outcome.duration * 1000:.0f} ms"
-
-    def close(self) -> None:
-        """Close the connections that were kept."""
-        self._transport.close()
-
-
-def _goes_on(name: str) -> bool:
-    """Whether a header is the delivery's own, and not of the connection that it came by."""
-    ours = name.lower().startswith("webhook-") or name.lower() in _OURS
-    return ours or not is_reserved(name)
+def _server(port: int, receiver: _Receiver) -> Any:
+    try:
+        return make_server("127.0.0.1", port, receiver, threaded=True, request_handler=_Quiet)
+    except (OSError, OverflowError, SystemExit):  # the last is Werkzeug's for a port in use
+        raise click.ClickException(
+            f"Port {port} can't be listened on. Take another: flask webhooks listen --port 0"
+        ) from None
 
 
 class _Receiver:
@@ -139,30 +96,45 @@ class _Receiver:
 
     def __init__(
         self,
-        answer: Callable[[Request], tuple[int, str]],
+        answer: Callable[[Request], Answer],
         keys: Sequence[str],
         name_of: Callable[[str], str],
+        as_json: bool,
     ) -> None:
         self.secrets = list(keys)
         self._answer = answer
         self._name_of = name_of
+        self._as_json = as_json
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         request, started = Request(environ), time.perf_counter()
-        body = request.get_data()
         try:
-            verify(body, request.headers, self.secrets)
-            status, verdict = self._answer(request)
+            verify(request.get_data(), request.headers, self.secrets)
+            answer = self._answer(request)
         except VerificationError as error:
-            status, verdict = 400, f"REFUSED: {error}"
-        message = request.headers.get("webhook-id", "-")
-        milliseconds = (time.perf_counter() - started) * 1000
-        clock = time.strftime("%H:%M:%S")
-        click.echo(
-            f"{clock}  {status}  {milliseconds:5.1f} ms  {self._name_of(message)}  {message}  "
-            f"{len(body)} bytes  {verdict}"
-        )
-        return Response(status=status)(environ, start_response)
+            answer = Answer(400, f"REFUSED: {error}")
+        self._print(request, answer, (time.perf_counter() - started) * 1000)
+        if answer.status is None:
+            raise ConnectionAbortedError  # the server closes the connection without a word
+        response = Response(status=answer.status)
+        if answer.retry_after is not None:
+            response.headers["Retry-After"] = answer.retry_after
+        return response(environ, start_response)
+
+    def _print(self, request: Request, answer: Answer, milliseconds: float) -> None:
+        message, size = request.headers.get("webhook-id", "-"), len(request.get_data())
+        name = self._name_of(message)
+        if self._as_json:
+            say_json({
+                "at": round(time.time(), 3), "status": answer.status, "name": name,
+                "milliseconds": round(milliseconds, 1), "message": message, "bytes": size,
+                "verdict": answer.verdict,
+            })  # fmt: skip
+            return
+        clock, good = time.strftime("%H:%M:%S"), answer.status is not None and answer.status < 300
+        status = f"{answer.status or 'drop':<4}"
+        told = f"{milliseconds:5.1f} ms  {name}  {answer.verdict}  {message}  {size} bytes"
+        click.echo(f"{clock}  {click.style(status, 'green' if good else 'red')} {clean(told)}")
 
 
 class _Quiet(WSGIRequestHandler):
@@ -175,7 +147,7 @@ def _name_finder(webhooks: Door) -> Callable[[str], str]:
 
     def name_of(message: str) -> str:
         with app.app_context():
-            found = webhooks.deliveries(message=message)
+            found = webhooks.deliveries(message=message, limit=1)
         return found[0].name if found else "?"
 
     return name_of

@@ -16,7 +16,7 @@ from ..store import lists
 from ..store.lists import Standing
 from ..store.records import Attempt, Delivery, Message, Subscription
 from .door import Door, found_subscription, jsonable, plain_errors, state, when
-from .printing import as_json_option, as_text, clean, echo_table, say, say_json
+from .printing import as_json_option, as_text, clean, echo_table, say, say_json, say_wrapped
 
 _STATUSES = ("pending", "delivered", "exhausted", "cancelled")
 #: Deliveries that ``show`` shows of one message, and of one subscription.
@@ -71,7 +71,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         if as_json:
             say_json(_explained(found))
         else:
-            say(f"{found.code}: {found.words}")
+            say_wrapped(f"{found.code}: {found.words}", "")
 
 
 def _told(found: Standing) -> Sequence[str]:
@@ -80,8 +80,9 @@ def _told(found: Standing) -> Sequence[str]:
     lines = [
         f"Subscriptions  enabled {found.subscriptions.get('enabled', 0)}  disabled {disabled}",
         f"Deliveries     {counts}",
-        f"Now            due {found.due}, the oldest for {found.oldest_due:.0f} s;  "
-        f"under way {found.under_way};  messages to be fanned out {found.waiting}",
+        f"Now            due {found.due}, the oldest for {found.oldest_due:.0f} s  "
+        f"under way {found.under_way}",
+        f"Messages       to be fanned out {found.waiting}",
     ]
     if found.oldest_due > 60 or (found.waiting and not found.under_way):
         lines.append("Nobody seems to deliver. Start a worker: flask webhooks worker")
@@ -137,7 +138,7 @@ def _print(webhooks: Door, seen: _Seen) -> None:
     for delivery, message in _with_messages(seen.deliveries):
         say(f"\nDelivery  {delivery.id}  {delivery.status}  to {shown(delivery.url)}")
         words = webhooks.explain(delivery.message_id, delivery.subscription_id).words
-        say(f"          {clean(words)}")
+        say_wrapped(words, " " * 10)
         rows = [_row(message, one) for one in webhooks.attempts(delivery)]
         echo_table(rows, "          No attempts yet.")
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -18,6 +19,10 @@ import click
 
 #: What stands for a character that a terminal might obey.
 _MARK = "\N{REPLACEMENT CHARACTER}"
+#: Columns of a terminal that has room for everything.
+_WIDE = 130
+#: Heads of columns whose cells are not broken into lines.
+_WHOLE = frozenset({"Id", "Status", "Message", "Tries"})
 _COLOURS = {
     "delivered": "green", "enabled": "green", "accepted": "green", "ok": "green",
     "pending": "yellow", "disabled": "red", "exhausted": "red", "BREAKS": "red",
@@ -37,6 +42,13 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo("\n".join(map(clean, text.split("\n"))), err=err)
 
 
+def say_wrapped(text: str, indent: str) -> None:
+    """Print one paragraph, indented; on a terminal its lines break between words."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10_000
+    for line in textwrap.wrap(clean(text), max(width - len(indent), 20)):
+        click.echo(indent + line)
+
+
 def say_json(value: Any) -> None:
     """Print one value as one line of JSON, in ASCII."""
     click.echo(json.dumps(value))
@@ -47,10 +59,17 @@ def as_text(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def echo_table(rows: Sequence[Sequence[str]], nothing: str, heads: Sequence[str] = ()) -> None:
+def echo_table(
+    rows: Sequence[Sequence[str]],
+    nothing: str,
+    heads: Sequence[str] = (),
+    spare: Collection[str] = (),
+) -> None:
     """Print rows in columns, or what to say when there are none.
 
     On a terminal with Rich they fit its width, with ``heads`` above; elsewhere a row is a line.
+
+    :param spare: heads of columns that a narrow terminal goes without.
     """
     if not rows:
         say(nothing)
@@ -58,7 +77,7 @@ def echo_table(rows: Sequence[Sequence[str]], nothing: str, heads: Sequence[str]
     cleaned = [[clean(cell) for cell in row] for row in rows]
     console = _console()
     if console is not None and heads:
-        console.print(_rich_table(cleaned, heads))
+        console.print(_rich_table(cleaned, heads, () if console.width >= _WIDE else spare))
         return
     widths = [max(len(row[i]) for row in cleaned) for i in range(len(cleaned[0]))]
     for row in cleaned:
@@ -66,16 +85,18 @@ def echo_table(rows: Sequence[Sequence[str]], nothing: str, heads: Sequence[str]
         click.echo("  ".join(cells).rstrip())
 
 
-def _rich_table(rows: Sequence[Sequence[str]], heads: Sequence[str]) -> Any:
+def _rich_table(rows: Sequence[Sequence[str]], heads: Sequence[str], spare: Collection[str]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for head in heads:
-        table.add_column(head, overflow="fold")
+    kept = [i for i, head in enumerate(heads) if head not in spare]
+    for i in kept:
+        # What is to be copied stays in one piece.
+        table.add_column(heads[i], overflow="fold", no_wrap=heads[i] in _WHOLE)
     for row in rows:
         # Text is taken as it is: there is no markup in it.
-        table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
+        table.add_row(*(Text(row[i], style=_COLOURS.get(row[i], "")) for i in kept))
     return table
 
 

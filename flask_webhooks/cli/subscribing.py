@@ -76,8 +76,9 @@ def _list(found: Sequence[Subscription], as_json: bool) -> None:
             say_json(jsonable(one))
         return
     rows = [
-        (s.id, s.status, when(s.created_at), ",".join(s.names), s.key or "-", shown(s.url))
+        (s.id, s.status, when(s.created_at), ", ".join(s.names), s.key or "-", shown(s.url))
         for s in found
     ]
     nothing = "No subscriptions. Make one: flask webhooks subscribe URL NAME..."
-    echo_table(rows, nothing, ("Id", "Status", "Made", "Webhooks", "Key", "URL"))
+    heads = ("Id", "Status", "Made", "Webhooks", "Key", "URL")
+    echo_table(rows, nothing, heads, spare=("Made", "Key"))
