@@ -41,7 +41,7 @@ from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from flask_webhooks import Webhooks
-from flask_webhooks.deliver.transport import Transport
+from flask_webhooks.deliver.exchange import Wire
 from flask_webhooks.deliver.worker import Worker
 from flask_webhooks.state import State
 from flask_webhooks.store import outbox, purging, queue, settling
@@ -182,9 +182,9 @@ POINTS = (
     Point(name="fan-out: committed", patch=after(Worker, "_fan_out"), work=send_and_deliver),
     Point(name="claim: lease written", patch=after(queue, "_lease"), work=send_and_deliver),
     Point(name="claim: committed", patch=before(queue, "_read"), work=send_and_deliver),
-    Point(name="before the request", patch=before(Transport, "send"), work=send_and_deliver,
+    Point(name="before the request", patch=before(Wire, "begin"), work=send_and_deliver,
           most=4, again=True),
-    Point(name="after the answer", patch=after(Transport, "send"), work=send_and_deliver,
+    Point(name="after the answer", patch=after(Wire, "end"), work=send_and_deliver,
           most=4, again=True),
     Point(name="settle: deliveries written", patch=after(settling, "_write_deliveries"),
           work=send_and_deliver, again=True),
@@ -193,7 +193,7 @@ POINTS = (
     Point(name="settle: committed", patch=after(Worker, "_write_ended"), work=send_and_deliver,
           again=True),
     Point(name="sweep: lease written", patch=after(queue, "_lease"), work=sweep),
-    Point(name="sweep: after the answer", patch=after(Transport, "send"), work=sweep,
+    Point(name="sweep: after the answer", patch=after(Wire, "end"), work=sweep,
           most=4, again=True),
     Point(name="replay: rows written", patch=after(queue, "_let_follow"), work=replay_all),
     Point(name="purge: half deleted", patch=before(purging, "delete"), work=purge_all, most=3),
@@ -331,7 +331,7 @@ def run_point(shop: Shop, point: Point, hits: int, chance: random.Random) -> Cou
 
 def _abandon(shop: Shop) -> None:
     """Leave deliveries under lease, as a process does that dies before it sends."""
-    dies = Point(name="", patch=before(Transport, "send"), work=lambda s: s.deliver())
+    dies = Point(name="", patch=before(Wire, "begin"), work=lambda s: s.deliver())
     if not killed(shop, dies, 1):
         raise RuntimeError("Nothing was left under lease.")
 
@@ -372,7 +372,7 @@ def a_zombie(shop: Shop, chance: random.Random) -> None:
     shop.database.dispose()
     child = os.fork()
     if not child:
-        after(Transport, "send")(lambda: os.kill(os.getpid(), signal.SIGSTOP))
+        after(Wire, "end")(lambda: os.kill(os.getpid(), signal.SIGSTOP))
         try:
             with shop.app.app_context():
                 shop.deliver()

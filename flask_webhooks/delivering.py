@@ -22,9 +22,10 @@ from .telling import tell
 if TYPE_CHECKING:
     # These rooms bring requests and TLS: they are entered on first need.
     from .deliver.dispatcher import Dispatcher, Publish
+    from .deliver.judging import Policy
     from .deliver.ownership import Ownership
     from .deliver.transport import Transport
-    from .deliver.worker import Policy, Worker
+    from .deliver.worker import Worker
 
 logger = logging.getLogger("flask_webhooks")
 
@@ -139,7 +140,7 @@ class Delivering:
         return kind and Ownership(kind=kind, origin=settings.origin or self._app.name)
 
     def _policy_of(self, name: str) -> Policy:
-        from .deliver.worker import Policy
+        from .deliver.judging import Policy
 
         settings = self._settings()
         webhook = next((w for w in self._declared() if w.name == name), None)

@@ -29,11 +29,13 @@ pg_fresh, mysql_fresh = servers.pg_fresh, servers.mysql_fresh
 
 APP = """
 import os
+import flask_webhooks.deliver.attempting as attempting
 import flask_webhooks.deliver.worker as worker
 from flask import Flask
 from flask_webhooks import Webhooks
 
-worker.LEASE_MARGIN, worker.TO_SETTLE, worker.POLL = 0.7, 0.5, 0.05
+worker.LEASE_MARGIN, worker.POLL = 0.7, 0.05
+worker.TO_SETTLE = attempting.TO_SETTLE = 0.5
 webhooks = Webhooks()
 new_booking = webhooks.webhook("newBooking", {"type": "object"})
 

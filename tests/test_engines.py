@@ -23,11 +23,13 @@ BROKERS = {"redis": "WEBHOOKS_TEST_REDIS_URL", "amqp": "WEBHOOKS_TEST_AMQP_URL"}
 APP = """
 import os
 import flask_webhooks.deliver.dispatcher as dispatcher
+import flask_webhooks.deliver.attempting as attempting
 import flask_webhooks.deliver.worker as worker
 from flask import Flask
 from flask_webhooks import Webhooks
 
-worker.LEASE_MARGIN, worker.TO_SETTLE = 0.7, 0.5
+worker.LEASE_MARGIN = 0.7
+worker.TO_SETTLE = attempting.TO_SETTLE = 0.5
 dispatcher.AGAIN = 3.0
 webhooks = Webhooks()
 happened = webhooks.webhook("happened", {"type": "object"})

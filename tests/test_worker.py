@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from flask_webhooks import verify
+from flask_webhooks.deliver.judging import Policy
 from flask_webhooks.deliver.outcome import Outcome, Reason
 from flask_webhooks.deliver.transport import Outgoing
-from flask_webhooks.deliver.worker import Policy, Worker, lease_for
+from flask_webhooks.deliver.worker import Worker, lease_for
 from flask_webhooks.rules.sealing import KeyRing
 from flask_webhooks.rules.signing import new_secret
 from flask_webhooks.rules.terms import Terms
@@ -56,6 +57,10 @@ class Receiver:
     def send(self, outgoing: Outgoing) -> Outcome:
         self.sent.append(outgoing)
         return self.answer(outgoing)
+
+    def send_together(self, several: Sequence[Outgoing]) -> Iterator[tuple[int, None]]:
+        """No connection is kept open: each is to be sent alone."""
+        return ((n, None) for n in range(len(several)))
 
     def close(self) -> None:
         self.closed = True

@@ -13,15 +13,17 @@ class Buffer:
     """Hands out deliveries: the tenants in turn, and of each one subscription after the other.
 
     A subscription is *doubtful* when its last attempt got no answer: it gets one attempt at a time,
-    and all doubtful ones together never have more than half of the threads.
+    and all doubtful ones together never have more than half of what may be under way. It is *quick*
+    when its last attempt was answered at once: then several are handed out to one sender.
 
     :param cap: how many deliveries of one subscription may be under way at the same time.
-    :param threads: how many senders there may be.
+    :param most: how many may be under way altogether.
     """
 
-    def __init__(self, cap: int, threads: int) -> None:
+    def __init__(self, cap: int, most: int) -> None:
         self._cap = cap
-        self._doubtful_share = max(1, threads // 2)
+        self._most = most
+        self._doubtful_share = max(1, most // 2)
         self._changed = threading.Condition(threading.Lock())
         self._waiting: dict[str, deque[Claimed]] = {}
         self._under_way: Counter[str] = Counter()
@@ -30,6 +32,7 @@ class Buffer:
         self._tenant_of: dict[str, str | None] = {}
         self._lined_up: set[str] = set()
         self._doubtful: set[str] = set()
+        self._quick: set[str] = set()
         self._dismissed = 0
         #: How many deliveries wait for a sender.
         self.waiting = 0
@@ -74,31 +77,42 @@ class Buffer:
             self.waiting += len(claimed)
             self._changed.notify(len(claimed))
 
-    def take(self) -> Claimed | None:
-        """The next delivery to send; waits for one. ``None`` when the asking thread is to end."""
+    def take(self, most: int = 1) -> list[Claimed] | None:
+        """The next delivery to send, or the next few, where their receivers are quick.
+
+        Waits for one. ``None`` when the asking thread is to end.
+
+        :param most: how many may be sent together.
+        """
         with self._changed:
             while not self._dismissed:
-                subscription_id = self._next()
-                if subscription_id is not None:
-                    return self._begin(subscription_id)
+                if (subscription_id := self._next()) is not None:
+                    return self._handful(subscription_id, most)
                 self._changed.wait()
             self._dismissed -= 1
             return None
 
-    def finish(self, claimed: Claimed, answered: bool) -> None:
-        """Say that a delivery that was taken is over, and whether its receiver answered."""
+    def finish(self, claimed: Claimed, answered: bool, quick: bool = False) -> None:
+        """Say that a delivery that was taken is over, whether its receiver answered, and at once.
+
+        The sender of a quick one is back soon to take the next; nobody else is woken for that.
+        """
         subscription_id = claimed.subscription_id
         with self._changed:
             self.under_way -= 1
             self._under_way[subscription_id] -= 1
             if not self._under_way[subscription_id]:
                 del self._under_way[subscription_id]
-            if answered:
-                self._doubtful.discard(subscription_id)
-            else:
-                self._doubtful.add(subscription_id)
+            (self._doubtful.discard if answered else self._doubtful.add)(subscription_id)
+            (self._quick.add if quick else self._quick.discard)(subscription_id)
             self._line_up(subscription_id)
             self._forget_if_gone(subscription_id)
+            if self._in_turn and not quick:
+                self._changed.notify()
+
+    def nudge(self) -> None:
+        """Wake a sender that waits though there is something to send."""
+        with self._changed:
             if self._in_turn:
                 self._changed.notify()
 
@@ -138,28 +152,47 @@ class Buffer:
     def _forget_if_gone(self, subscription_id: str) -> None:
         if subscription_id not in self._waiting and subscription_id not in self._under_way:
             self._tenant_of.pop(subscription_id, None)
+            self._quick.discard(subscription_id)
 
-    def _next(self) -> str | None:
+    def _handful(self, first: str, most: int) -> list[Claimed]:
+        taken, subscription_id = [self._begin(first)], first
+        while len(taken) < most and subscription_id in self._quick:
+            following = self._next(quick=True)
+            if following is None:
+                break
+            subscription_id = following
+            taken.append(self._begin(following))
+        return taken
+
+    def _next(self, quick: bool = False) -> str | None:
+        """Whose turn it is; with ``quick``, among the quick ones."""
+        if self.under_way >= self._most:
+            return None
         for _ in range(len(self._in_turn)):
             tenant = next(iter(self._in_turn))
             line = self._in_turn.pop(tenant)
-            found = self._next_of(line)
+            found = self._next_of(line, quick)
             if line:  # whoever had a turn goes to the end
                 self._in_turn[tenant] = line
             if found is not None:
                 return found
         return None
 
-    def _next_of(self, line: deque[str]) -> str | None:
+    def _next_of(self, line: deque[str], quick: bool) -> str | None:
         for _ in range(len(line)):
             subscription_id = line.popleft()
-            if subscription_id in self._doubtful and not self._has_share_left():
+            if not self._may_be_next(subscription_id, quick):
                 line.append(subscription_id)
                 continue
             self._lined_up.remove(subscription_id)
             if self._may_begin(subscription_id):  # it may have become doubtful meanwhile
                 return subscription_id
         return None
+
+    def _may_be_next(self, subscription_id: str, quick: bool) -> bool:
+        if quick:
+            return subscription_id in self._quick
+        return subscription_id not in self._doubtful or self._has_share_left()
 
     def _has_share_left(self) -> bool:
         under_way = (n for s, n in self._under_way.items() if s in self._doubtful)

@@ -8,6 +8,9 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from ..rules.urls import Destination
 from .deadline import Deadline
 from .dialling import Dialler
-from .exchange import Answer, Message, Stale, Wire
+from .exchange import Answer, Message, Stale, Wire, ready
 from .outcome import Failure, Reason, explained
 
 #: Most idle connections, to all hosts together.
@@ -54,6 +57,39 @@ def tls_context(verify: bool | str, client_cert: tuple[str, str] | None = None) 
     return context
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Begun:
+    """A request that was sent, and waits for its answer.
+
+    :ivar put_back: keeps the connection, or closes it, when the answer is there.
+    """
+
+    wire: Wire
+    deadline: Deadline
+    put_back: Callable[[], None]
+
+    def advance(self) -> bool:
+        """Read what is there; whether the answer is complete. Errors as :meth:`.Wire.advance`."""
+        try:
+            return self.wire.advance(self.deadline)
+        except BaseException:
+            self.wire.close()
+            raise
+
+    def end(self) -> Answer:
+        """The complete answer; its connection may serve others."""
+        answer = self.wire.end(self.deadline.clock())
+        self.put_back()
+        return answer
+
+
+def some_of(begun: Sequence[Begun]) -> list[Begun]:
+    """Wait until some of the requests can go on, or the deadline of one has passed."""
+    seconds = max(min(one.deadline.left() for one in begun), 0.0)
+    able = ready([one.wire for one in begun], seconds)
+    return [one for one in begun if one.wire in able or one.deadline.left() <= 0]
+
+
 class Connections:
     """All connections of one transport, used from many threads at once.
 
@@ -74,7 +110,7 @@ class Connections:
 
     def exchange(self, destination: Destination, message: Message, deadline: Deadline) -> Answer:
         """Exchange a request; a kept connection that was closed meanwhile is replaced once."""
-        origin = destination.scheme, destination.host, destination.port
+        origin = _origin(destination)
         kept = self._kept(origin, deadline.clock())
         try:
             wire = kept or self._opened(destination, deadline)
@@ -82,11 +118,28 @@ class Connections:
         except Stale:
             wire = self._opened(destination, deadline)
             answer = _exchanged(wire, message, deadline)
+        self._put_back(origin, wire)
+        return answer
+
+    def begin(self, destination: Destination, message: Message, deadline: Deadline) -> Begun | None:
+        """Send a request on a kept connection, and wait for nothing; ``None`` if there is none."""
+        origin = _origin(destination)
+        wire = self._kept(origin, deadline.clock())
+        if wire is None:
+            return None
+        begun = Begun(wire=wire, deadline=deadline, put_back=partial(self._put_back, origin, wire))
+        try:
+            wire.begin(message)
+        except BaseException:
+            wire.close()
+            raise
+        return begun
+
+    def _put_back(self, origin: _Origin, wire: Wire) -> None:
         if wire.reusable and wire.idle_since - wire.born < LIFE_SECONDS:
             self._keep(origin, wire)
         else:
             wire.close()
-        return answer
 
     def close(self) -> None:
         """Close what idles; what is in use is closed when its exchange ends."""
@@ -165,6 +218,10 @@ class Connections:
         if not wires:
             del self._of[origin]
         return wire
+
+
+def _origin(destination: Destination) -> _Origin:
+    return destination.scheme, destination.host, destination.port
 
 
 def _exchanged(wire: Wire, message: Message, deadline: Deadline) -> Answer:

@@ -23,10 +23,14 @@ class Deadline(Timeout):
 
     def remaining(self) -> float:
         """Give the seconds left: more than 0, or it raises :class:`Failure`."""
-        left = self._end - self.clock()
+        left = self.left()
         if left <= 0:
             raise self.passed()
         return left
+
+    def left(self) -> float:
+        """The seconds left, below 0 when it has passed."""
+        return self._end - self.clock()
 
     def passed(self) -> Failure:
         return Failure(Reason.timeout, f"{self._seconds:g} s were over while {self.phase}")

@@ -1,8 +1,9 @@
 """Exchanges one HTTP/1 request for one answer over a connected socket, inside a deadline.
 
-The socket never blocks: whatever has to be waited for is waited for in :meth:`Wire._wait`, which
-knows how long is left. So a receiver that trickles, stalls or never reads can't outlive the
-deadline. llhttp (by httptools) reads the answer, strictly; here its size is bounded.
+The socket never blocks: whatever has to be waited for is waited for in :meth:`Wire.exchange`, or
+for several at once in :func:`ready`, and both know how long is left. So a receiver that trickles,
+stalls or never reads can't outlive the deadline. llhttp (by httptools) reads the answer, strictly;
+here its size is bounded.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httptools
@@ -166,6 +168,17 @@ class Wire:
         self._reader = _Reader()
         self.born = self.idle_since = now
         self.used = self.reusable = False
+        self._message = Message(head=b"")
+        self._unsent: list[memoryview] = []
+        self._received = 0
+
+    @property
+    def sending(self) -> bool:
+        """Whether some of the request is still to be sent."""
+        return bool(self._unsent)
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
 
     def quiet(self) -> bool:
         """Tell whether an idle connection is still open: nothing has arrived, no end either."""
@@ -180,52 +193,77 @@ class Wire:
         :raises Failure: no whole answer head came, or what came is not HTTP/1.
         :raises Stale: a used connection was closed before any byte of an answer.
         """
-        reader = self._reader
-        reader.reset()
+        self.begin(message)
+        self._wait(deadline)
+        while not self.advance(deadline):
+            self._wait(deadline)
+        return self.end(deadline.clock())
+
+    def begin(self, message: Message) -> None:
+        """Send of a request what the socket takes now; from then on :meth:`advance`."""
+        self._reader.reset()
         self.reusable = False
+        self._message = message
+        self._received = 0
         # A copy makes one packet of a small request; of a large one it would cost memory.
         head, body = message.head, message.body
         parts = [head + body] if len(body) < _CHUNK else [head, body]
-        unsent = [memoryview(part) for part in parts]
+        self._unsent = [memoryview(part) for part in parts]
+        self._push()
+
+    def advance(self, deadline: Deadline) -> bool:
+        """Send and read what can be now, without waiting; whether the exchange is over.
+
+        :raises Failure: as :meth:`exchange` does, also where the deadline has passed.
+        :raises Stale: likewise.
+        """
         try:
-            self._push(unsent)
-            self._receive(unsent, deadline, message)
+            deadline.remaining()
+            return self._advanced()
         except Failure as failure:
-            # An answer whose head was complete is kept: the receiver has said what it thinks.
-            if not reader.head_done or failure.reason is Reason.protocol:
-                raise
-            reader.answer.truncated = True
-            reader.answer.detail = failure.detail
+            return self._broken(failure)
+
+    def end(self, now: float) -> Answer:
+        """The answer, when the exchange is over."""
+        reader = self._reader
         self.used = True
         kept = reader.done and reader.keep_alive
-        self.reusable = kept and not (reader.spoilt or message.bodiless or unsent)
-        self.idle_since = deadline.clock()
+        self.reusable = kept and not (reader.spoilt or self._message.bodiless or self._unsent)
+        self.idle_since = now
         return reader.answer
 
-    def _receive(self, unsent: list[memoryview], deadline: Deadline, message: Message) -> None:
+    def _advanced(self) -> bool:
         reader = self._reader
-        received = 0
-        while not (reader.done or (message.bodiless and reader.head_done)):
-            self._wait(bool(unsent), received, deadline)
-            self._push(unsent)
-            data = self._pull(received)
-            if data is None:
-                continue
-            if not data:
-                return self._ended(received)
-            received += len(data)
-            reader.feed(data)
-            self._bound(received, message.limit)
+        self._push()
+        data = self._pull()
+        if data is None:
+            return False
+        if not data:
+            self._ended()
+            return True
+        self._received += len(data)
+        reader.feed(data)
+        self._bound()
+        return reader.done or (self._message.bodiless and reader.head_done)
 
-    def _wait(self, sending: bool, received: int, deadline: Deadline) -> None:
-        answering = "reading the answer" if received else "waiting for an answer"
-        deadline.phase = "sending the request" if sending else answering
-        left = deadline.remaining()
-        if not self._readiness.wait(sending, left):
-            raise deadline.passed()
+    def _broken(self, failure: Failure) -> bool:
+        # An answer whose head was complete is kept: the receiver has said what it thinks.
+        reader = self._reader
+        if not reader.head_done or failure.reason is Reason.protocol:
+            raise failure
+        reader.answer.truncated = True
+        reader.answer.detail = failure.detail
+        return True
 
-    def _push(self, unsent: list[memoryview]) -> None:
+    def _wait(self, deadline: Deadline) -> None:
+        """Wait until the socket is ready, or the deadline has passed."""
+        answering = "reading the answer" if self._received else "waiting for an answer"
+        deadline.phase = "sending the request" if self._unsent else answering
+        self._readiness.wait(self.sending, max(deadline.left(), 0.0))
+
+    def _push(self) -> None:
         """Send what the socket takes now, and take it off the list."""
+        unsent = self._unsent
         try:
             while unsent:
                 sent = self._sock.send(unsent[0])
@@ -236,21 +274,21 @@ class Wire:
             unsent.clear()
             self._reader.spoilt = True
 
-    def _pull(self, received: int) -> bytes | None:
+    def _pull(self) -> bytes | None:
         """Read what is there; ``None`` when nothing is, empty at the end."""
         try:
             return self._sock.recv(_CHUNK)
         except _NOT_NOW:
             return None
         except OSError as error:
-            if not received and self.used:
+            if not self._received and self.used:
                 raise Stale from None
             reason = Reason.tls if isinstance(error, ssl.SSLError) else Reason.connect
             raise Failure(reason, f"the connection broke: {explained(error)}") from None
 
-    def _bound(self, received: int, limit: int) -> None:
+    def _bound(self) -> None:
         """Stop at the bounds; framing counts as much as what it frames."""
-        reader = self._reader
+        reader, received, limit = self._reader, self._received, self._message.limit
         if not reader.head_done and received > HEAD_LIMIT:
             wrong = f"the answer's head is larger than {HEAD_LIMIT} bytes"
             raise Failure(Reason.protocol, wrong)
@@ -259,10 +297,23 @@ class Wire:
             reader.answer.truncated = reader.done = True
             reader.keep_alive = False
 
-    def _ended(self, received: int) -> None:
+    def _ended(self) -> None:
         reader = self._reader
-        if not received and self.used:
+        if not self._received and self.used:
             raise Stale
         if not reader.head_done:
             raise Failure(Reason.connect, "the peer closed the connection before an answer")
         reader.answer.truncated = reader.framed
+
+
+def ready(wires: Sequence[Wire], seconds: float) -> list[Wire]:
+    """Those of the wires that can go on; waits for one so long at most."""
+    if not hasattr(select, "poll"):  # Windows
+        sending = [wire for wire in wires if wire.sending]
+        readable, writable, _ = select.select(wires, sending, [], seconds)
+        return [wire for wire in wires if wire in readable or wire in writable]
+    poll, of = select.poll(), {}
+    for wire in wires:
+        of[wire.fileno()] = wire
+        poll.register(wire, select.POLLIN | select.POLLOUT if wire.sending else select.POLLIN)
+    return [of[descriptor] for descriptor, _ in poll.poll(seconds * 1000)]

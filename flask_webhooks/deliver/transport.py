@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -20,10 +20,10 @@ from ..exceptions import RefusedURLError
 from ..rules.addresses import Address
 from ..rules.headers import folded, is_name
 from ..rules.urls import Destination, UrlRules, check_url
-from .connections import Connections, tls_context
+from .connections import Begun, Connections, some_of, tls_context
 from .deadline import Deadline
 from .dialling import Dialler, Resolver, is_own
-from .exchange import Answer, Message
+from .exchange import Answer, Message, Stale
 from .outcome import Failure, Outcome, Reason
 
 _METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
@@ -87,12 +87,62 @@ class Transport:
         """Make one attempt. Never raises, but for ``KeyboardInterrupt`` and its like."""
         started = self._clock()
         try:
-            request = _prepared(outgoing, self._route(outgoing.url))
-            deadline: Any = Deadline(outgoing.timeout, self._clock)
-            answer = cast(Answer, self._adapter.send(request, timeout=deadline))
+            answer = self._adapted(outgoing, self._route(outgoing.url))
         except Exception as error:
-            reason, detail = _named(error)
-            return Outcome(reason=reason, detail=detail, duration=self._clock() - started)
+            return self._failed(error, started)
+        return self._answered(answer, started)
+
+    def send_together(self, several: Sequence[Outgoing]) -> Iterator[tuple[int, Outcome | None]]:
+        """Make several attempts at the same time, each on a connection that is kept open.
+
+        :returns: outcomes as they come, each with its place among ``several``; ``None`` for what
+            is to be sent alone, since no connection was open.
+        """
+        started = self._clock()
+        under_way: dict[Begun, int] = {}
+        try:
+            for n, outgoing in enumerate(several):
+                begun = self._begun(outgoing)
+                if isinstance(begun, Begun):
+                    under_way[begun] = n
+                else:
+                    yield n, begun
+            while under_way:
+                for begun in some_of(list(under_way)):
+                    over, outcome = self._advanced(begun, started)
+                    if over:
+                        yield under_way.pop(begun), outcome
+        finally:
+            for begun in under_way:
+                begun.wire.close()
+
+    def _begun(self, outgoing: Outgoing) -> Begun | Outcome | None:
+        try:
+            begun: Begun | None = self._adapted(outgoing, self._route(outgoing.url, together=True))
+            return begun
+        except Exception as error:
+            return self._failed(error, self._clock())
+
+    def _advanced(self, begun: Begun, started: float) -> tuple[bool, Outcome | None]:
+        """Whether an exchange is over, and its outcome; none where its connection was stale."""
+        try:
+            return (
+                (True, self._answered(begun.end(), started)) if begun.advance() else (False, None)
+            )
+        except Stale:
+            return True, None
+        except Exception as error:
+            return True, self._failed(error, started)
+
+    def _adapted(self, outgoing: Outgoing, route: _Route) -> Any:
+        deadline: Any = Deadline(outgoing.timeout, self._clock)
+        return self._adapter.send(_prepared(outgoing, route), timeout=deadline)
+
+    def _failed(self, error: Exception, started: float) -> Outcome:
+        reason, detail = _named(error)
+        return Outcome(reason=reason, detail=detail, duration=self._clock() - started)
+
+    def _answered(self, answer: Answer, started: float) -> Outcome:
         return Outcome(
             reason=Reason.answered,
             status=answer.status,
@@ -134,12 +184,13 @@ class _Route:
 
     :param host: the ``Host`` header.
     :param target: path and query, exactly as they were given.
+    :param exchange: the whole exchange, or only its begin.
     """
 
     destination: Destination
     host: str
     target: str
-    connections: Connections
+    exchange: Callable[[Destination, Message, Deadline], Answer | Begun | None]
     limit: int
 
     def urlopen(
@@ -150,11 +201,11 @@ class _Route:
         headers: Mapping[str, str],
         timeout: Deadline,
         **unused: object,
-    ) -> Answer:
+    ) -> Answer | Begun | None:
         lines = [f"{method} {url} HTTP/1.1", *map(": ".join, headers.items()), "\r\n"]
         head = "\r\n".join(lines).encode("ascii")
         message = Message(head=head, body=body, limit=self.limit, bodiless=method == "HEAD")
-        return self.connections.exchange(self.destination, message, timeout)
+        return self.exchange(self.destination, message, timeout)
 
 
 class _Request(PreparedRequest):
@@ -163,13 +214,15 @@ class _Request(PreparedRequest):
     route: _Route
 
 
-def _route(rules: UrlRules, connections: Connections, limit: int, url: str) -> _Route:
+def _route(
+    rules: UrlRules, connections: Connections, limit: int, url: str, together: bool = False
+) -> _Route:
     destination = check_url(url, rules)
     return _Route(
         destination=destination,
         host=destination.authority,
         target=destination.target,
-        connections=connections,
+        exchange=connections.begin if together else connections.exchange,
         limit=limit,
     )
 

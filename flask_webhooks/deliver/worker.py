@@ -1,4 +1,4 @@
-"""The worker: fan out, claim, attempt on threads, settle in batches, rest.
+"""The worker: fan out, claim, let senders attempt, settle in batches, rest.
 
 It knows no declarations and no Flask: what a webhook asks for comes as a :class:`Policy`, and what
 happened is told to a callable.
@@ -13,31 +13,20 @@ import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from secrets import token_hex
 from typing import TypeVar
 
-from ..exceptions import SecretError
-from ..rules import retry
-from ..rules.rates import Rates
 from ..rules.sealing import KeyRing
-from ..rules.urls import host_of
 from ..store import outbox, queue, settling
 from ..store.database import Database
-from ..store.records import (
-    Attempt,
-    Claimed,
-    DeliveryStatus,
-    Settlement,
-    microseconds,
-    moment,
-)
-from .buffer import Buffer
-from .outcome import Outcome, Reason
+from ..store.records import Claimed, Settlement, microseconds
+from .attempting import TO_SETTLE, Attempting
+from .judging import Policy
 from .ownership import Ownership
 from .purger import Purger
-from .signer import Headers, Signer
-from .transport import Outgoing, Transport
+from .senders import Senders
+from .signer import Signer
+from .transport import Transport
 
 logger = logging.getLogger("flask_webhooks.worker")
 
@@ -45,13 +34,6 @@ logger = logging.getLogger("flask_webhooks.worker")
 POLL = 0.5
 #: Seconds that a lease lasts longer than the total deadline of an attempt, at most.
 LEASE_MARGIN = 15.0
-#: Seconds of a lease that are kept for writing the outcome; later no attempt begins.
-TO_SETTLE = 1.0
-#: Seconds after which a delivery whose secret could not be opened is looked at again.
-PARKED = 60.0
-#: Bytes of an answer that are kept for people to look at.
-EXCERPT = 4096
-
 _FAN_OUT_BATCH = 300
 
 #: Deliveries leased by one worker at most, and outcomes written at once at least under load.
@@ -61,9 +43,6 @@ _SETTLE_BATCH = 256
 _SETTLE_EVERY = 0.05
 #: Seconds between two looks for a tenant behind another's backlog.
 _LOOK_AROUND_EVERY = 0.25
-_FEWEST_THREADS = 2
-#: Shares of one processor: below the first more threads help, above the second fewer do.
-_SPARE, _BUSY = 0.5, 0.75
 
 T = TypeVar("T")
 
@@ -75,18 +54,6 @@ def lease_for(timeout: float) -> float:
     machines differ.
     """
     return timeout + min(LEASE_MARGIN, TO_SETTLE + 2 * timeout)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """What the declaration of a webhook asks of its delivery."""
-
-    method: str = "POST"
-    #: Status codes and classes that count as success.
-    answers: tuple[str, ...] = ("2XX",)
-    schedule: Sequence[float] = retry.DEFAULT_SCHEDULE
-    #: Total deadline of an attempt in seconds.
-    timeout: float = 15.0
 
 
 class Worker:
@@ -125,37 +92,37 @@ class Worker:
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._database = database
-        self._signer = Signer(keyring, user_agent, message_signatures)
-        self._ownership = ownership
-        #: Whose owners passed the check here, by subscription and URL: another URL is another's.
-        self._confirmed: set[tuple[str, str]] = set()
-        self._host_rate = host_rate
-        self._rates = Rates()
-        #: The rates that subscriptions ask for, as far as they were met here.
-        self._rate_of: dict[str, float] = {}
-        self._most_pending = most_pending
-        self._purger = Purger(database, retention, clock)
         self._transport = transport
         # Kept connections outlive run_until_idle, as more may follow, but not the worker.
         weakref.finalize(self, transport.close)
+        self._purger = Purger(database, retention, clock)
         self._policy_of = policy_of
         self._policies: dict[str, Policy] = {}
         self._tell = tell
+        self._most_pending = most_pending
         self._threads = threads
         self._per_subscription = per_subscription
         self._disable_after = microseconds(disable_after)
         self._lease = microseconds(lease)
         self._clock = clock
-        self._uniform = uniform
-        self._buffer = Buffer(per_subscription, threads)
-        self._done: deque[Settlement] = deque()
-        self._returned: deque[Claimed] = deque()
+        self._attempting = Attempting(
+            transport=transport,
+            signer=Signer(keyring, user_agent, message_signatures),
+            policy_of=self._policy,
+            ownership=ownership,
+            host_rate=host_rate,
+            lease=self._lease,
+            clock=clock,
+            uniform=uniform,
+        )
+        self._senders = Senders(
+            self._attempting, per_subscription=per_subscription, most=threads, noticed=self._notice
+        )
+        #: The rates that subscriptions ask for, as far as they were met here.
+        self._rate_of: dict[str, float] = {}
         #: What ended since the last claim, by subscription: as much as that may be leased ahead.
         self._ended: Counter[str] = Counter()
         self._look_around_at = 0.0
-        self._width = min(_FEWEST_THREADS, threads)
-        self._measured = (time.monotonic(), time.process_time())
-        self._senders = 0
         self._next_due: int | None = None
         self._database_away = False
         self._running = False
@@ -199,12 +166,12 @@ class Worker:
             if self.step():
                 self._let_send()
                 continue
-            if self._is_idle():
+            if self._senders.is_idle:
                 break
             self._wake.wait(_SETTLE_EVERY)
         if not self._running:
             with self._stepping:
-                self._employ(0)
+                self._senders.employ(0)
 
     def deliver(self, delivery_ids: Sequence[int]) -> None:
         """Deliver those that an engine was given, in this call and one after the other.
@@ -221,8 +188,8 @@ class Worker:
         self._tell_poisoned(poisoned)
         self._policies.clear()
         for one in claimed:
-            self._process(one)
-        while self._done or self._returned:
+            self._senders.attempt(one)
+        while not self._senders.is_settled:
             self._write_and_tell()
 
     def sweep(self, *, until: float, limit: int) -> list[int]:
@@ -254,7 +221,7 @@ class Worker:
             ended, disabled = self._write()
             busy = bool(ended)
             if not self._stopping.is_set():
-                self._adapt()
+                self._senders.adapt()
                 busy |= self._take_on()
         self._tell_all(ended, disabled)
         return busy
@@ -286,12 +253,15 @@ class Worker:
         self._database_away = False
         return busy
 
-    def _is_idle(self) -> bool:
-        return not (self._buffer.held or self._done or self._returned)
+    def _notice(self) -> None:
+        """Called by the senders when something ended."""
+        if self._senders.buffer.waiting <= self._low or len(self._senders.done) >= _SETTLE_BATCH:
+            self._turn.set()
+            self._wake.set()
 
     def _let_send(self) -> None:
         """Leave the senders alone for a while: a step costs little more for many than for one."""
-        if self._buffer.waiting > self._low:
+        if self._senders.buffer.waiting > self._low:
             self._turn.wait(_SETTLE_EVERY)
         self._turn.clear()
 
@@ -299,11 +269,11 @@ class Worker:
         """Wait to be woken, for the next delivery to come due, or for outcomes to write."""
         until = time.monotonic() + self._pause()
         while (left := until - time.monotonic()) > 0:
-            if self._wake.wait(min(left, _SETTLE_EVERY) if self._buffer.held else left):
+            if self._wake.wait(min(left, _SETTLE_EVERY) if self._senders.buffer.held else left):
                 return
-            stuck = self._buffer.waiting and self._width < self._threads
-            if self._done or self._returned or stuck:
+            if not self._senders.is_settled or self._senders.is_stuck:
                 return
+            self._senders.buffer.nudge()
 
     def _pause(self) -> float:
         """Seconds until the next look: the poll interval, or until something comes due sooner."""
@@ -322,7 +292,7 @@ class Worker:
 
     def _write_ended(self) -> tuple[list[Settlement], dict[str, str]]:
         """Write the outcomes; those that were written, and why subscriptions were disabled."""
-        ended = _drained(self._done)
+        ended = _drained(self._senders.done)
         if not ended:
             return [], {}
         try:
@@ -337,13 +307,13 @@ class Worker:
             )
         except BaseException:
             # An outcome that isn't written is a duplicate later: keep it.
-            self._done.extendleft(reversed(ended))
+            self._senders.done.extendleft(reversed(ended))
             raise
         self._ended.update(one.claimed.subscription_id for one in ended)
         return result
 
     def _write_returned(self) -> None:
-        returned = _drained(self._returned)
+        returned = _drained(self._senders.returned)
         if not returned:
             return
         try:
@@ -351,7 +321,7 @@ class Worker:
                 lambda c: queue.hand_back(c, self._database.tables, returned, self._now())
             )
         except BaseException:
-            self._returned.extendleft(returned)
+            self._senders.returned.extendleft(returned)
             raise
 
     # Take on
@@ -361,7 +331,9 @@ class Worker:
         tables = self._database.tables
         waiting = self._database.read(lambda c: outbox.any_waiting(c, tables))
         done = self._fan_out() if waiting else 0
-        most = min(_MOST_HELD, self._threads + 2 * self._ended.total()) - self._buffer.occupied
+        most = (
+            min(_MOST_HELD, self._threads + 2 * self._ended.total()) - self._senders.buffer.occupied
+        )
         if most > 0:
             done += self._claim(most)
         if not done:
@@ -370,11 +342,11 @@ class Worker:
 
     def _room(self, subscription_id: str) -> int:
         """How much more of a subscription to lease: the faster it is, the more ahead."""
-        rate = self._rate_of.get(subscription_id)
+        rate, buffer = self._rate_of.get(subscription_id), self._senders.buffer
         if rate is None:
-            return self._buffer.room(subscription_id, beyond=2 * self._ended[subscription_id])
-        free = self._rates.free(subscription_id, rate, time.monotonic())
-        return min(free - self._buffer.waits(subscription_id), self._buffer.room(subscription_id))
+            return buffer.room(subscription_id, beyond=2 * self._ended[subscription_id])
+        free = self._attempting.rates.free(subscription_id, rate, time.monotonic())
+        return min(free - buffer.waits(subscription_id), buffer.room(subscription_id))
 
     def _fan_out(self) -> int:
         return self._database.write(
@@ -404,8 +376,7 @@ class Worker:
             self._policies.clear()
             self._low = len(claimed) // 4
             self._note_rates(claimed)
-            self._buffer.add(claimed)
-            self._employ(min(self._width, self._buffer.held))
+            self._senders.send(claimed)
         return len(claimed) + len(poisoned)
 
     def _tell_poisoned(self, delivery_ids: Sequence[int]) -> None:
@@ -428,106 +399,6 @@ class Worker:
             else:
                 self._rate_of.pop(one.subscription_id, None)
 
-    def _adapt(self) -> None:
-        """More threads while they wait for receivers, fewer while they wait for the processor."""
-        now, used = time.monotonic(), time.process_time()
-        passed = now - self._measured[0]
-        if passed < _SETTLE_EVERY:
-            return
-        share = (used - self._measured[1]) / passed
-        self._measured = (now, used)
-        if share > _BUSY:
-            self._width = max(self._width // 2, min(_FEWEST_THREADS, self._threads))
-        elif share < _SPARE and self._buffer.waiting:
-            self._width = min(self._width * 2, self._threads)
-        if self._senders > self._width or self._buffer.waiting:
-            self._employ(self._width)
-
-    def _employ(self, senders: int) -> None:
-        """Have so many sender threads; those that are too many end when they are done."""
-        self._buffer.dismiss(max(self._senders - senders, 0))
-        for _ in range(senders - self._senders):
-            threading.Thread(target=self._send_all, name="webhooks-sender", daemon=True).start()
-        self._senders = senders
-
-    # Send: on the sender threads
-
-    def _send_all(self) -> None:
-        while (claimed := self._buffer.take()) is not None:
-            answered = True
-            try:
-                answered = self._process(claimed)
-            except BaseException:
-                # Nothing is known of it: its lease ends, and if that goes on it is set aside.
-                logger.exception("Delivery %s could not be judged.", claimed.delivery_id)
-            self._buffer.finish(claimed, answered)
-            if self._buffer.waiting <= self._low or len(self._done) >= _SETTLE_BATCH:
-                self._turn.set()
-                self._wake.set()
-
-    def _process(self, claimed: Claimed) -> bool:
-        """Attempt a delivery and leave its outcome; whether its receiver answered."""
-        started = self._clock()
-        policy = self._policy(claimed.name)
-        left = claimed.until - microseconds(started)
-        if left < min(microseconds(policy.timeout + TO_SETTLE), 0.9 * self._lease):
-            self._returned.append(claimed)  # it waited here too long for an attempt
-            return True
-        if (wait := self._wait(claimed)) > 0:
-            self._done.append(_put_off(claimed, "rate-limited", started + wait))
-            return True
-        try:
-            headers = self._signer.headers(claimed, policy.method, int(started))
-        except SecretError as error:
-            self._done.append(_parked(claimed, error, started))
-            return True
-        except Exception as error:
-            outcome = _broken(claimed, error)
-        else:
-            outcome = self._attempt(claimed, policy, headers)
-        self._done.append(self._judge(claimed, policy, outcome, started))
-        return outcome.reason in (Reason.answered, Reason.internal)
-
-    def _attempt(self, claimed: Claimed, policy: Policy, headers: Headers) -> Outcome:
-        try:
-            failed, spent = self._ask_owner(claimed, policy)
-            if failed is not None:
-                return failed
-            return self._transport.send(
-                Outgoing(
-                    method=policy.method,
-                    url=claimed.url,
-                    headers=headers,
-                    body=claimed.body,
-                    timeout=policy.timeout - spent,
-                )
-            )
-        except Exception as error:
-            return _broken(claimed, error)
-
-    def _ask_owner(self, claimed: Claimed, policy: Policy) -> tuple[Outcome | None, float]:
-        """Make the ownership check that is still to be passed: how it failed, and its seconds."""
-        if self._ownership is None or claimed.confirmed or _owned(claimed) in self._confirmed:
-            return None, 0.0
-
-        def sign(message_id: str, body: bytes) -> Headers:
-            return self._signer.signed(claimed, message_id, int(self._clock()), body)
-
-        began = time.monotonic()
-        failed = self._ownership.ask(self._transport.send, claimed.url, policy.timeout, sign)
-        if failed is None:
-            self._confirmed.add(_owned(claimed))
-        return failed, time.monotonic() - began
-
-    def _wait(self, claimed: Claimed) -> float:
-        """Seconds to put a delivery off for, so that nobody is called too often."""
-        now, wait = time.monotonic(), 0.0
-        if claimed.terms.rate is not None:
-            wait = self._rates.wait(claimed.subscription_id, claimed.terms.rate, now)
-        if self._host_rate is not None and not wait:
-            wait = self._rates.wait(host_of(claimed.url), self._host_rate, now)
-        return wait
-
     def _policy(self, name: str) -> Policy:
         """The policy of a webhook, asked for once in each round: a declaration may still come."""
         policy = self._policies.get(name)
@@ -535,111 +406,23 @@ class Worker:
             policy = self._policies[name] = self._policy_of(name)
         return policy
 
-    def _judge(
-        self, claimed: Claimed, policy: Policy, outcome: Outcome, started: float
-    ) -> Settlement:
-        """From an outcome to what is written about it."""
-        accepted = outcome.status is not None and retry.accepts(policy.answers, outcome.status)
-        reason = _reason(outcome, accepted)
-        now = self._clock()
-        decision = retry.decide(
-            accepted=accepted,
-            reason=reason,
-            status=outcome.status,
-            attempts=claimed.position,
-            schedule=claimed.terms.schedule or policy.schedule,
-            retry_after=None if accepted else retry.parse_retry_after(_asked(outcome), now),
-            failing_for=_failing_for(claimed, outcome, now),
-            uniform=self._uniform,
-        )
-        return Settlement(
-            claimed=claimed,
-            attempt=_attempt(claimed, outcome, reason, started),
-            status=DeliveryStatus(decision.status),
-            reason=decision.reason,
-            due_at=microseconds(now + (decision.delay or 0.0)),
-            paused_until=None if decision.pause is None else microseconds(now + decision.pause),
-            disable=decision.reason if decision.disable else None,
-            confirmed=not claimed.confirmed and _owned(claimed) in self._confirmed,
-        )
-
     # End
 
     def _drain(self, until: float) -> None:
         """Give back what no thread has begun, then wait for the rest."""
-        self._returned.extend(self._buffer.clear())
+        self._senders.returned.extend(self._senders.buffer.clear())
         while True:
             self._wake.clear()
             self._step_if_possible()
-            if self._is_idle() or time.monotonic() >= until:
+            if self._senders.is_idle or time.monotonic() >= until:
                 break
             self._wake.wait(_SETTLE_EVERY)
-        if not self._is_idle():
-            logger.warning("Stopped with %s deliveries under way.", self._buffer.under_way)
-        self._employ(0)
+        if not self._senders.is_idle:
+            logger.warning("Stopped with %s deliveries under way.", self._senders.buffer.under_way)
+        self._senders.employ(0)
         self._transport.close()
-
-
-def _owned(claimed: Claimed) -> tuple[str, str]:
-    return claimed.subscription_id, claimed.url
 
 
 def _drained(items: deque[T]) -> list[T]:
     """What is there now; more may come meanwhile."""
     return [items.popleft() for _ in range(len(items))]
-
-
-def _parked(claimed: Claimed, error: SecretError, started: float) -> Settlement:
-    # Never unsigned, and never given up for what is the operator's to mend.
-    logger.error("Delivery %s is parked: %s", claimed.delivery_id, error)
-    return _put_off(claimed, "secret-unavailable", started + PARKED)
-
-
-def _put_off(claimed: Claimed, reason: str, until: float) -> Settlement:
-    """No attempt now, and none counted."""
-    return Settlement(
-        claimed=claimed,
-        attempt=None,
-        status=DeliveryStatus.PENDING,
-        reason=reason,
-        due_at=microseconds(until),
-    )
-
-
-def _broken(claimed: Claimed, error: Exception) -> Outcome:
-    logger.error("Delivery %s could not be attempted.", claimed.delivery_id, exc_info=error)
-    return Outcome(
-        reason=Reason.internal, detail="An error in the sender; see its log.", duration=0.0
-    )
-
-
-def _asked(outcome: Outcome) -> str | None:
-    """The answer's ``Retry-After``."""
-    return next((v for name, v in outcome.headers if name.lower() == "retry-after"), None)
-
-
-def _failing_for(claimed: Claimed, outcome: Outcome, now: float) -> float:
-    """Seconds for which the subscription has only failed; 0 where this says nothing of it."""
-    if claimed.failing_since is None or outcome.reason is Reason.internal:
-        return 0.0
-    return max(now - claimed.failing_since / 1e6, 0.0)
-
-
-def _reason(outcome: Outcome, accepted: bool) -> str:
-    if outcome.reason is not Reason.answered:
-        return str(outcome.reason)
-    return "accepted" if accepted else "refused"
-
-
-def _attempt(claimed: Claimed, outcome: Outcome, reason: str, started: float) -> Attempt:
-    return Attempt(
-        delivery_id=claimed.delivery_id,
-        number=claimed.number,
-        outcome=reason,
-        status_code=outcome.status,
-        detail=outcome.detail,
-        # A stranger's answer to a captured URL is nobody's to read: it could show an inside page.
-        excerpt=None if claimed.callback else outcome.body[:EXCERPT],
-        started_at=moment(microseconds(started)),
-        duration=outcome.duration,
-    )

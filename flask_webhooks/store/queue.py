@@ -7,12 +7,13 @@ that come due again by themselves; a worker that comes back late finds that its 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Select, and_, case, func, select, update
 
+from ..rules.picking import Candidate, pick
 from ..rules.terms import terms_of
 from . import lines, statements
 from .database import Database
@@ -146,17 +147,6 @@ def _held(connection: Connection, tables: Tables, now: int) -> Counter[str]:
     return Counter({subscription_id: count for subscription_id, count in rows})
 
 
-class _Candidate(NamedTuple):
-    delivery_id: int
-    subscription_id: str
-    claims: int
-    first_try: bool
-    #: Whether its subscription is disabled, so that it is to be cancelled.
-    disabled: bool
-    paused: bool
-    tenant: str | None
-
-
 def _chosen(
     connection: Connection,
     tables: Tables,
@@ -165,11 +155,11 @@ def _chosen(
     room: Callable[[str], int],
     look_around: bool,
     lock: bool = False,
-) -> list[_Candidate]:
+) -> list[Candidate]:
     """What to lease: the oldest first, but where a few subscriptions block the front, past them."""
     wanted = limit + min(3 * limit, _LOOK_AHEAD)
     rows = _due(connection, tables, now, wanted, lock)
-    chosen = _pick(rows, limit, room)
+    chosen = pick(rows, limit, room)
     if len(rows) < wanted or len(chosen) >= limit and not look_around:
         return chosen
     others = _open_subscriptions(connection, tables, now, limit, room)
@@ -180,7 +170,7 @@ def _chosen(
     unseen = [one for one in others if one not in seen]
     more = _due(connection, tables, now, wanted, lock, unseen or others)
     rows += [one for one in more if one.delivery_id not in known]
-    return _pick(rows, limit, room)
+    return pick(rows, limit, room)
 
 
 def _due(
@@ -190,7 +180,7 @@ def _due(
     limit: int,
     lock: bool,
     only: Sequence[str] | None = None,
-) -> list[_Candidate]:
+) -> list[Candidate]:
     """The oldest due deliveries."""
     dialect = connection.dialect.name
     values: dict[str, Any] = {"now": now, "most": limit}
@@ -202,7 +192,7 @@ def _due(
 
 def _due_of(
     connection: Connection, tables: Tables, now: int, delivery_ids: Sequence[int]
-) -> list[_Candidate]:
+) -> list[Candidate]:
     """Those of the given deliveries that are due; they stay locked."""
     dialect = connection.dialect.name
     values = {"ids": as_list(dialect, delivery_ids), "now": now}
@@ -212,14 +202,14 @@ def _due_of(
 
 def _candidates(
     connection: Connection, tables: Tables, now: int, rows: Sequence[Any]
-) -> list[_Candidate]:
+) -> list[Candidate]:
     states = _states(connection, tables, {row[1] for row in rows}, now) if rows else {}
     found = []
     for delivery_id, subscription_id, claims, attempts, before in rows:
         state = states.get(subscription_id)
         if state is not None:  # not deleted between the two looks
             first = attempts == before
-            found.append(_Candidate(delivery_id, subscription_id, claims, first, *state))
+            found.append(Candidate(delivery_id, subscription_id, claims, first, *state))
     return found
 
 
@@ -234,30 +224,6 @@ def _states(
         disabled = status != SubscriptionStatus.ENABLED
         found[subscription_id] = (disabled, paused_until > now and not disabled, tenant)
     return found
-
-
-def _pick(rows: Sequence[_Candidate], limit: int, room: Callable[[str], int]) -> list[_Candidate]:
-    """As many as may be leased: first tries first, and the tenants in turn."""
-    picked: list[_Candidate] = []
-    held: Counter[str] = Counter()
-    for one in _in_turn(rows):
-        if len(picked) >= limit:
-            break
-        if one.disabled or not one.paused and held[one.subscription_id] < room(one.subscription_id):
-            held[one.subscription_id] += 1
-            picked.append(one)
-    return picked
-
-
-def _in_turn(rows: Sequence[_Candidate]) -> list[_Candidate]:
-    ranks: Counter[tuple[str | None, bool]] = Counter()
-    ranked = []
-    for one in rows:
-        turn = one.tenant, one.first_try
-        ranked.append(((not one.first_try, ranks[turn]), one))
-        ranks[turn] += 1
-    ranked.sort(key=lambda pair: pair[0])
-    return [one for _, one in ranked]
 
 
 def _open_subscriptions(
@@ -281,7 +247,7 @@ def _open_subscriptions(
 def _lease(
     connection: Connection,
     tables: Tables,
-    chosen: Sequence[_Candidate],
+    chosen: Sequence[Candidate],
     token: str,
     now: int,
     until: int,
@@ -317,29 +283,32 @@ def _let_follow(
 
 
 def _read(connection: Connection, tables: Tables, ids: Sequence[int], token: str) -> list[Claimed]:
-    """What was leased, with its subscription; each message is read once, however many get it."""
+    """What was leased; messages and subscriptions are read once, however often they occur."""
     if not ids:
         return []
     dialect = connection.dialect.name
     values = {"ids": as_list(dialect, ids), "token": token}
     rows = fetch(connection, statements.leased(tables, dialect), values)
-    wanted = {"ids": as_list(dialect, {row[3] for row in rows})}
-    messages = {
-        message_id: (name, bytes(body))
-        for message_id, name, body in fetch(connection, statements.bodies(tables, dialect), wanted)
+
+    def by_id(query: Any, column: int) -> dict[str, Any]:
+        wanted = {"ids": as_list(dialect, {row[column] for row in rows})}
+        return {found: rest for found, *rest in fetch(connection, query, wanted)}
+
+    messages = by_id(statements.bodies(tables, dialect), 3)
+    receivers = by_id(statements.receivers(tables, dialect), 4)
+    found = {
+        row[0]: _claimed(row, token, messages[row[3]], receivers[row[4]])
+        for row in rows
+        # Missing is what was erased or deleted between the looks: it is not to be sent.
+        if row[3] in messages and row[4] in receivers
     }
-    # One that was erased between the two looks is missing: what is left of it is not to be sent.
-    found = {row[0]: _claimed(row, token, messages) for row in rows if row[3] in messages}
     return [found[delivery_id] for delivery_id in ids if delivery_id in found]
 
 
-def _claimed(row: Any, token: str, messages: Mapping[str, tuple[str, bytes]]) -> Claimed:
-    (
-        delivery_id, attempts, before, message_id, subscription_id, due_at,
-        tenant, url, sealed_secret, sealed_options, confirmed_at, callback, failing_since,
-        terms, line,
-    ) = row  # fmt: skip
-    name, body = messages[message_id]
+def _claimed(row: Any, token: str, message: Any, receiver: Any) -> Claimed:
+    delivery_id, attempts, before, message_id, subscription_id, due_at, line = row
+    name, body = message
+    tenant, url, secret, options, confirmed_at, callback, failing_since, terms = receiver
     return Claimed(
         delivery_id=delivery_id,
         token=token,
@@ -347,12 +316,12 @@ def _claimed(row: Any, token: str, messages: Mapping[str, tuple[str, bytes]]) ->
         position=attempts - before,
         message_id=message_id,
         name=name,
-        body=body,
+        body=bytes(body),
         subscription_id=subscription_id,
         tenant=tenant,
         url=url,
-        sealed_secret=None if sealed_secret is None else bytes(sealed_secret),
-        sealed_options=None if sealed_options is None else bytes(sealed_options),
+        sealed_secret=None if secret is None else bytes(secret),
+        sealed_options=None if options is None else bytes(options),
         confirmed=confirmed_at is not None,
         callback=callback,
         terms=terms_of(terms),

@@ -153,17 +153,22 @@ def still_due(tables: Tables, dialect: str) -> Update:
 
 @once_for_each
 def leased(tables: Tables, dialect: str) -> Select[Any]:
-    """What was leased, with its subscription. Parameters: ``ids`` and ``token``."""
-    d, s = tables.deliveries.c, tables.subscriptions.c
-    return (
-        select(
-            d.id, d.attempts, d.attempts_before_replay, d.message_id, d.subscription_id, d.due_at,
-            s.tenant, s.url, s.sealed_secret, s.sealed_options, s.confirmed_at, s.callback,
-            s.failing_since, s.terms, d.line,
-        )
-        .join(tables.subscriptions, s.id == d.subscription_id)
-        .where(among(dialect, d.id, "ids"), d.token == bindparam("token"))
-    )  # fmt: skip
+    """What was leased. Parameters: ``ids`` and ``token``."""
+    d = tables.deliveries.c
+    return select(
+        d.id, d.attempts, d.attempts_before_replay, d.message_id, d.subscription_id, d.due_at,
+        d.line,
+    ).where(among(dialect, d.id, "ids"), d.token == bindparam("token"))  # fmt: skip
+
+
+@once_for_each
+def receivers(tables: Tables, dialect: str) -> Select[Any]:
+    """What an attempt needs of its subscription. Parameter: ``ids``."""
+    s = tables.subscriptions.c
+    return select(
+        s.id, s.tenant, s.url, s.sealed_secret, s.sealed_options, s.confirmed_at, s.callback,
+        s.failing_since, s.terms,
+    ).where(among(dialect, s.id, "ids"))  # fmt: skip
 
 
 @once_for_each

@@ -1,0 +1,218 @@
+"""Makes attempts at what was leased: allowed, signed, sent and judged."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ..exceptions import SecretError
+from ..rules.rates import Rates
+from ..rules.urls import host_of
+from ..store.records import Claimed, Settlement, microseconds
+from .judging import Policy, judge, put_off
+from .outcome import Outcome, Reason
+from .ownership import Ownership
+from .signer import Headers, Signer
+from .transport import Outgoing, Transport
+
+logger = logging.getLogger("flask_webhooks.worker")
+
+#: Seconds of a lease that are kept for writing the outcome; later no attempt begins.
+TO_SETTLE = 1.0
+#: Seconds after which a delivery whose secret could not be opened is looked at again.
+PARKED = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of a delivery that a sender took.
+
+    :param settlement: ``None`` where it is to be handed back.
+    :param outcome: ``None`` where no attempt was made.
+    """
+
+    claimed: Claimed
+    settlement: Settlement | None
+    outcome: Outcome | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether nothing speaks against its receiver."""
+        return self.outcome is None or self.outcome.reason in (Reason.answered, Reason.internal)
+
+    @property
+    def duration(self) -> float:
+        """Seconds that its receiver took."""
+        return 0.0 if self.outcome is None else self.outcome.duration
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """An attempt that is to be made."""
+
+    claimed: Claimed
+    policy: Policy
+    headers: Headers
+    started: float
+
+    def outgoing(self, spent: float = 0.0) -> Outgoing:
+        return Outgoing(
+            method=self.policy.method,
+            url=self.claimed.url,
+            headers=self.headers,
+            body=self.claimed.body,
+            timeout=self.policy.timeout - spent,
+        )
+
+
+class Attempting:
+    """Makes attempts, on many threads at once.
+
+    :param policy_of: from the name of a webhook to its policy.
+    :param ownership: how the owner of a URL is asked before its first message, if at all.
+    :param host_rate: requests a second to one host at most.
+    :param lease: microseconds that a delivery is leased for.
+    :param clock: unix time in seconds.
+    :ivar rates: how often each host and subscription may be called.
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        signer: Signer,
+        policy_of: Callable[[str], Policy],
+        ownership: Ownership | None,
+        host_rate: float | None,
+        lease: int,
+        clock: Callable[[], float],
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._transport = transport
+        self._signer = signer
+        self._policy_of = policy_of
+        self._ownership = ownership
+        #: Whose owners passed the check here, by subscription and URL: another URL is another's.
+        self._confirmed: set[tuple[str, str]] = set()
+        self._host_rate = host_rate
+        self.rates = Rates()
+        self._lease = lease
+        self._clock = clock
+        self._uniform = uniform
+
+    def attempt(self, claimed: Claimed) -> Ended:
+        """Attempt one delivery."""
+        ready = self._allowed(claimed)
+        return ready if isinstance(ready, Ended) else self._judged(ready, self._sent(ready))
+
+    def attempt_together(self, several: Sequence[Claimed]) -> Iterator[Ended]:
+        """Attempt several deliveries at the same time; each is given out as it ends.
+
+        Those for which a connection is to be opened first come after the others, one by one.
+        """
+        ready = []
+        for claimed in several:
+            one = self._allowed(claimed)
+            if isinstance(one, Ended):
+                yield one
+            else:
+                ready.append(one)
+        together = [one for one in ready if self._is_confirmed(one.claimed)]
+        alone = [one for one in ready if not self._is_confirmed(one.claimed)]
+        for n, outcome in self._transport.send_together([one.outgoing() for one in together]):
+            if outcome is None:
+                alone.append(together[n])
+            else:
+                yield self._judged(together[n], outcome)
+        for one in alone:
+            if self._is_late(one.claimed, one.policy):
+                yield Ended(one.claimed, None)
+            else:
+                yield self._judged(one, self._sent(one))
+
+    def _allowed(self, claimed: Claimed) -> _Ready | Ended:
+        """What is ready to be sent; or what comes of a delivery that is not to be attempted now."""
+        started = self._clock()
+        policy = self._policy_of(claimed.name)
+        if self._is_late(claimed, policy):
+            return Ended(claimed, None)
+        if (wait := self._wait(claimed)) > 0:
+            return Ended(claimed, put_off(claimed, "rate-limited", started + wait))
+        try:
+            headers = self._signer.headers(claimed, policy.method, int(started))
+        except SecretError as error:
+            # Never unsigned, and never given up for what is the operator's to mend.
+            logger.error("Delivery %s is parked: %s", claimed.delivery_id, error)
+            return Ended(claimed, put_off(claimed, "secret-unavailable", started + PARKED))
+        except Exception as error:
+            ready = _Ready(claimed, policy, (), started)
+            return self._judged(ready, _broken(claimed, error))
+        return _Ready(claimed, policy, headers, started)
+
+    def _is_late(self, claimed: Claimed, policy: Policy) -> bool:
+        """Whether a delivery waited here too long: its attempt could outlive its lease."""
+        left = claimed.until - microseconds(self._clock())
+        return left < min(microseconds(policy.timeout + TO_SETTLE), 0.9 * self._lease)
+
+    def _wait(self, claimed: Claimed) -> float:
+        """Seconds to put a delivery off for, so that nobody is called too often."""
+        if claimed.terms.rate is None and self._host_rate is None:
+            return 0.0
+        now, wait = time.monotonic(), 0.0
+        if claimed.terms.rate is not None:
+            wait = self.rates.wait(claimed.subscription_id, claimed.terms.rate, now)
+        if self._host_rate is not None and not wait:
+            wait = self.rates.wait(host_of(claimed.url), self._host_rate, now)
+        return wait
+
+    def _sent(self, ready: _Ready) -> Outcome:
+        try:
+            failed, spent = self._ask_owner(ready)
+            return failed or self._transport.send(ready.outgoing(spent))
+        except Exception as error:
+            return _broken(ready.claimed, error)
+
+    def _is_confirmed(self, claimed: Claimed) -> bool:
+        passed = claimed.confirmed or _owned(claimed) in self._confirmed
+        return self._ownership is None or passed
+
+    def _ask_owner(self, ready: _Ready) -> tuple[Outcome | None, float]:
+        """Make the ownership check that is still to be passed: how it failed, and its seconds."""
+        claimed = ready.claimed
+        if self._ownership is None or self._is_confirmed(claimed):
+            return None, 0.0
+
+        def sign(message_id: str, body: bytes) -> Headers:
+            return self._signer.signed(claimed, message_id, int(self._clock()), body)
+
+        began = time.monotonic()
+        failed = self._ownership.ask(self._transport.send, claimed.url, ready.policy.timeout, sign)
+        if failed is None:
+            self._confirmed.add(_owned(claimed))
+        return failed, time.monotonic() - began
+
+    def _judged(self, ready: _Ready, outcome: Outcome) -> Ended:
+        settlement = judge(
+            ready.claimed,
+            ready.policy,
+            outcome,
+            started=ready.started,
+            now=self._clock(),
+            confirmed=_owned(ready.claimed) in self._confirmed,
+            uniform=self._uniform,
+        )
+        return Ended(ready.claimed, settlement, outcome)
+
+
+def _owned(claimed: Claimed) -> tuple[str, str]:
+    return claimed.subscription_id, claimed.url
+
+
+def _broken(claimed: Claimed, error: Exception) -> Outcome:
+    logger.error("Delivery %s could not be attempted.", claimed.delivery_id, exc_info=error)
+    return Outcome(
+        reason=Reason.internal, detail="An error in the sender; see its log.", duration=0.0
+    )

@@ -1,0 +1,166 @@
+"""Several requests at the same time, on connections that are kept open."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from flask_webhooks.deliver.outcome import Reason
+from flask_webhooks.deliver.transport import Outgoing, Transport
+from flask_webhooks.rules.urls import UrlRules
+from tests.receivers import (
+    Authority,
+    Behaviour,
+    Receiver,
+    answering,
+    make_authority,
+    over_tls,
+    receiving,
+)
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def post(receiver: Receiver, timeout: float = 5.0, scheme: str = "http") -> Outgoing:
+    url = f"{scheme}://127.0.0.1:{receiver.port}/"
+    return Outgoing(method="POST", url=url, headers=(), body=b"{}", timeout=timeout)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def transport(authority: Authority) -> Iterator[Transport]:
+    made = Transport(UrlRules(allow_loopback=True), verify=authority.bundle)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Behaviour], Receiver]]:
+    with ExitStack() as stack:
+        yield lambda behave: stack.enter_context(receiving(behave))
+
+
+Serve = Callable[[Behaviour], Receiver]
+
+
+def then(*behaviours: Callable[[Receiver, socket.socket], None]) -> Behaviour:
+    """Answer the first request, then do something else with each that follows."""
+
+    def behave(receiver: Receiver, conn: socket.socket) -> None:
+        receiver.read(conn)
+        receiver.send(conn, OK)
+        for one in behaviours:
+            receiver.read(conn)
+            one(receiver, conn)
+
+    return behave
+
+
+def trickle(receiver: Receiver, conn: socket.socket) -> None:
+    while not receiver.stop.wait(0.02):
+        conn.sendall(b"\r")
+
+
+def test_kept_connections_serve_them(transport: Transport, serve: Serve) -> None:
+    """Each is sent once, on the connection that its origin has."""
+    receivers = [serve(answering(OK, OK)) for _ in range(5)]
+    requests = [post(receiver) for receiver in receivers]
+    assert [transport.send(one).status for one in requests] == [200] * 5
+    found = {n: outcome for n, outcome in transport.send_together(requests) if outcome}
+    assert {n: outcome.status for n, outcome in found.items()} == dict.fromkeys(range(5), 200)
+    assert [(r.connections, len(r.requests)) for r in receivers] == [(1, 2)] * 5
+
+
+def test_they_are_kept_open_for_the_next(transport: Transport, serve: Serve) -> None:
+    """Three rounds to two receivers need two connections."""
+    receivers = [serve(answering(*[OK] * 4)) for _ in range(2)]
+    requests = [post(receiver) for receiver in receivers]
+    for one in requests:
+        transport.send(one)
+    for _ in range(3):
+        assert all(outcome for _, outcome in transport.send_together(requests))
+    assert [receiver.connections for receiver in receivers] == [1, 1]
+
+
+def test_over_tls(transport: Transport, serve: Serve, authority: Authority) -> None:
+    """A kept TLS connection serves as well."""
+    context: ssl.SSLContext = authority.context("127.0.0.1")
+    receiver = serve(over_tls(answering(OK, OK), context))
+    request = post(receiver, scheme="https")
+    assert transport.send(request).status == 200
+    [(_, outcome)] = transport.send_together([request])
+    assert outcome and outcome.status == 200
+    assert receiver.connections == 1
+
+
+def test_none_waits_for_one_that_hangs(transport: Transport, serve: Serve) -> None:
+    """Whatever the first does, silence or a trickle, the others' outcomes come before its own."""
+    silent = serve(then(lambda receiver, conn: receiver.stop.wait(5) and None))
+    trickling = serve(then(trickle))
+    quick = [serve(answering(OK, OK)) for _ in range(3)]
+    for receiver in (silent, trickling, *quick):
+        transport.send(post(receiver))
+    requests = [post(silent, 0.3), post(trickling, 0.3), *map(post, quick)]
+    ended = [(n, o and o.reason) for n, o in transport.send_together(requests)]
+    assert sorted(ended[:3]) == [(n, Reason.answered) for n in (2, 3, 4)]
+    assert sorted(ended[3:]) == [(0, Reason.timeout), (1, Reason.timeout)]
+
+
+def test_without_a_connection_it_is_left_to_be_sent_alone(
+    transport: Transport, serve: Serve
+) -> None:
+    """Nothing is dialled: that could keep the others waiting."""
+    receiver = serve(answering(OK))
+    assert list(transport.send_together([post(receiver)])) == [(0, None)]
+    assert receiver.connections == 0
+
+
+def test_a_connection_that_closes_instead_of_answering(transport: Transport, serve: Serve) -> None:
+    """It was stale, so that the request is left to be sent on a new one."""
+    receiver = serve(then(lambda receiver, conn: conn.shutdown(socket.SHUT_RDWR)))
+    transport.send(post(receiver))
+    assert list(transport.send_together([post(receiver)])) == [(0, None)]
+
+
+def test_what_the_wall_refuses(transport: Transport, serve: Serve) -> None:
+    """It is blocked here as well, and keeps nothing from the others."""
+    receiver = serve(answering(OK, OK))
+    transport.send(post(receiver))
+    inside = Outgoing(method="POST", url="http://10.0.0.1/", headers=(), body=b"", timeout=5)
+    ended = {n: o and o.reason for n, o in transport.send_together([inside, post(receiver)])}
+    assert ended == {0: Reason.blocked, 1: Reason.answered}
+
+
+def test_leaving_early_closes_what_is_under_way(transport: Transport, serve: Serve) -> None:
+    """A connection with an answer still to come is not used for another request."""
+    receivers = [serve(answering(OK, OK)) for _ in range(3)]
+    for receiver in receivers:
+        transport.send(post(receiver))
+    together = transport.send_together([post(receiver) for receiver in receivers])
+    next(together)
+    together.close()  # type: ignore[attr-defined]
+    assert [transport.send(post(receiver)).status for receiver in receivers] == [200] * 3
+
+
+def test_deadlines_are_their_own(transport: Transport, serve: Serve, tmp_path: Path) -> None:
+    """One with a short deadline ends by it, while one with a longer one is still waited for."""
+
+    def late(receiver: Receiver, conn: socket.socket) -> None:
+        receiver.stop.wait(0.4)
+        conn.sendall(OK)
+
+    receivers = [serve(then(late)) for _ in range(2)]
+    for receiver in receivers:
+        transport.send(post(receiver))
+    requests = [post(receivers[0], 5.0), post(receivers[1], 0.1)]
+    ended = [(n, o and o.reason) for n, o in transport.send_together(requests)]
+    assert ended == [(1, Reason.timeout), (0, Reason.answered)]
