@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flask_webhooks import LegacySignature, RefusedHeaderError, SecretError
 from flask_webhooks.rules.options import Options, Retired
@@ -107,3 +109,26 @@ def test_nothing_of_options_shows() -> None:
         [Retired(secret="tell-nobody", until=1)],
     )
     assert "tell-nobody" not in repr(options)
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 200)), min_size=1, max_size=8),
+)
+def test_no_second_of_any_rotations_is_without_a_promised_secret(
+    rotations: list[tuple[int, int]],
+) -> None:
+    """However often it is rotated, each secret signs in every second until its own overlap ends."""
+    options, now, current = Options(), 0, "s0"
+    until: dict[str, float] = {}
+    for number, (passed, overlap) in enumerate(rotations, 1):
+        now += passed
+        try:
+            options = options.with_retired(current, until=now + overlap, now=now)
+        except SecretError:
+            continue  # one too many: nothing has changed
+        until[current] = now + overlap
+        current = f"s{number}"
+        for second in range(now, now + 260):
+            promised = {secret for secret, end in until.items() if second < end}
+            assert set(options.retired_at(second)) == promised

@@ -8,6 +8,7 @@ row by hand, behind the back of the first gate.
 from __future__ import annotations
 
 import functools
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ from werkzeug import Request
 
 from flask_webhooks import Subscription, Webhooks
 from flask_webhooks.cli.forwarding import Forwarder
+from flask_webhooks.rules.signing import sign
+from tests import receivers
 from tests.conftest import Receiver
 
 hostile, world = test_guards.hostile, test_guards.world
@@ -192,3 +195,33 @@ def _delivery_shown(client: Any, made: Subscription) -> Any:
     assert not any("." in time for time in times)
     assert listed["reason"] == shown["reason"]
     return {name: value for name, value in shown.items() if name not in ("id", "subscriptionId")}
+
+
+BODIES = ["", "a" * 50_000, '\x00\x7f\u2028 "\\/', "\U0001f682 \u4e2d\u6587 \xe4"]
+
+
+def test_the_bytes_on_the_socket_are_the_bytes_that_were_signed(
+    make_app: Callable[..., Flask], webhooks: Webhooks
+) -> None:
+    """A socket that parses nothing gets the stored body, under a signature of just these bytes."""
+    app = make_app()
+    webhooks.webhook("noted", {})
+    webhooks.init_app(app)
+    with receivers.receiving(receivers.answering(*[receivers.OK] * 4)) as raw, app.app_context():
+        made = webhooks.subscribe(f"http://127.0.0.1:{raw.port}/", ["noted"])
+        for text in BODIES:
+            webhooks["noted"].send({"text": text})
+        webhooks.run_until_idle()
+
+    texts = []
+    for one in raw.requests:
+        head, _, body = one.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+        signed = sign(
+            headers["webhook-id"], int(headers["webhook-timestamp"]), body,
+            secrets=[str(made.secret)],
+        )  # fmt: skip
+        assert headers["webhook-signature"] == signed
+        assert headers["Content-Length"] == str(len(body))
+        texts.append(json.loads(body)["text"])
+    assert sorted(texts) == sorted(BODIES)
