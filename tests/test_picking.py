@@ -55,6 +55,13 @@ def test_paused_ones_stay_and_disabled_ones_need_no_room() -> None:
     assert ids(pick(rows, 10, lambda subscription: 0)) == [2]
 
 
+def test_few_are_taken_at_once_whose_worker_died() -> None:
+    """Of fifty that were claimed before without an outcome 32; what is new goes past them."""
+    suspects = [one(n)._replace(claims=1) for n in range(50)]
+    picked = pick([*suspects, one(99)], 100, lambda subscription: 100)
+    assert ids(picked) == [*range(32), 99]
+
+
 @pytest.mark.parametrize(
     ("used", "waiting", "width"),
     [(0.1, True, 2), (0.1, False, 1), (0.6, True, 1)],
