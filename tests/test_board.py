@@ -100,7 +100,7 @@ def test_the_lists_above_are_all_there_is(app: Flask, shop: Webhooks) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"])
-@pytest.mark.parametrize("path", [*READS, *WRITES, ""])
+@pytest.mark.parametrize("path", [*READS, *WRITES, "", "//messages", "/messages/"])
 def test_who_is_refused_finds_nothing(app: Flask, shop: Webhooks, path: str, method: str) -> None:
     """Any request without access is answered exactly as one to an address that is not there."""
     refused = Board(app, None).ask(method, path, HERE)
@@ -298,12 +298,12 @@ def test_no_secret_is_shown_again(app: Flask, shop: Webhooks, board: Board) -> N
             ["booking.new"],
             headers={"Authorization": "Bearer b3arer"},
         )
-        shop["booking.new"].send({"id": 1})
+        message = shop["booking.new"].send({"id": 1})
     rotated = board.post(f"/subscriptions/{made.id}/rotate", overlap="an hour").text
     [secret] = re.findall(r"whsec_[\w+/=]+", rotated)
     assert made.secret and secret != made.secret
 
-    for path in [*READS, f"/subscriptions/{made.id}"]:
+    for path in [*READS, f"/subscriptions/{made.id}", f"/messages/{message.id}"]:
         page = board.get(path).text
         for hidden in (made.secret, secret, "whsec_", "t0ken", "b3arer"):
             assert hidden not in page
@@ -320,6 +320,14 @@ def test_what_is_private_is_masked(app: Flask, board: Board, sent: Callable[...,
 
     assert "ann@a.example" not in page
     assert "Express 7" in page and ", welcome" in page
+
+
+def test_a_long_payload_is_cut(board: Board, sent: Callable[..., str]) -> None:
+    """A page shows the first hundred thousand characters, and says that there are more."""
+    page = board.get(f"/messages/{sent(200, train='T' * 200_000)}").text
+
+    assert len(page) < 110_000
+    assert "These are its first 100,000 characters, of 200," in page
 
 
 def test_own_headers_are_named(

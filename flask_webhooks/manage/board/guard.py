@@ -24,7 +24,8 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-# Every rule takes all of them, since Flask answers 405 before anybody could be asked who they are.
+# Every rule takes all of them, and slashes as they come: Flask answers 405 and 308 before anybody
+# could be asked who they are.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 View = Callable[..., Any]
@@ -87,7 +88,7 @@ class Guard:
     def _add(self, rule: str, view: View) -> View:
         self.blueprint.add_url_rule(
             rule, view.__name__, view, methods=_METHODS, provide_automatic_options=False,
-            strict_slashes=False,
+            strict_slashes=False, merge_slashes=False,
         )  # fmt: skip
         return view
 

@@ -227,14 +227,15 @@ class Reading:
             return None
         return self._with_health([found])[0]
 
-    def choices(self) -> list[Subscription]:
-        """The newest subscriptions, to choose one of."""
+    def choices(self) -> dict[str, str]:
+        """The newest subscriptions, to choose one of: the words for each id."""
         tables, owned = self._state.database.tables, self._asker.owned
-        return self._read(
+        found = self._read(
             lambda c: subscriptions.list_subscriptions(
                 c, tables, name=None, key=None, tenant=None, owned=owned, limit=_CHOICES
             )
         )
+        return {one.id: f"{shown(one.url)} ({', '.join(one.names)})" for one in found}
 
     def _with_health(self, found: Sequence[Subscription]) -> list[ShownSubscription]:
         tables, now = self._state.database.tables, microseconds(self.now.timestamp())

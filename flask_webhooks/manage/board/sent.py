@@ -12,6 +12,9 @@ from .reading import Reading
 from .rendering import moved, page, state
 from .summary import WINDOWS
 
+#: Characters of a payload that a page shows.
+_LONGEST = 100_000
+
 
 def add_views(guard: Guard, door: Door) -> None:
     """Add the views to a blueprint."""
@@ -62,8 +65,9 @@ def _add_reading(guard: Guard, door: Door) -> None:
         sought = found.sought(message=message_id)
         return page(
             "message.html", "messages", "Message", message=shown, payload=found.payload(shown),
-            found=found.deliveries(sought, asked.before_number(), shown), choices=found.choices(),
-            chosen=request.args.get("subscription"), explanation=_explained(door, message_id),
+            longest=_LONGEST, found=found.deliveries(sought, asked.before_number(), shown),
+            choices=found.choices(), chosen=request.args.get("subscription"),
+            explanation=_explained(door, message_id),
         )  # fmt: skip
 
     def _explained(door: Door, message_id: str) -> Explanation | None:
