@@ -199,6 +199,43 @@ def test_listen_verifies_and_prints_a_line(project: Any) -> None:
     assert "No subscriptions." in project("subscriptions").communicate(timeout=30)[0]
 
 
+def test_listen_answers_by_its_script(project: Any) -> None:
+    """One word after the other; the last one stays. A dropped connection has no status."""
+    listening = project("listen", "--port", "0", "--json", "--answer", "503,drop,201")
+    _line(listening, "whsec_")
+    for _ in range(4):
+        project("trigger", "thing").communicate(timeout=30)
+    told = [json.loads(_line(listening, "verdict")) for _ in range(4)]
+    assert [one["status"] for one in told] == [503, None, 201, 201]
+    assert {one["name"] for one in told} == {"thing"}
+    assert told[1]["verdict"] == "verified, and dropped without an answer"
+
+
+def test_deliveries_are_followed(project: Any) -> None:
+    """What is there comes first; then a line for each that is new."""
+    project("subscribe", "https://nobody.invalid/", "thing").communicate(timeout=30)
+    project("trigger", "thing", "--later").communicate(timeout=30)
+    project("worker", "--until-idle").communicate(timeout=30)
+    following = project("deliveries", "--follow", "--json")
+    assert json.loads(_line(following, "msg_"))["id"] == 1
+    project("trigger", "thing").communicate(timeout=30)
+    while (told := json.loads(_line(following, "msg_")))["id"] != 2:
+        assert told["id"] == 1  # tried again
+
+
+def test_a_worker_tells_as_json_what_it_did(project: Any) -> None:
+    """A line when something happened, and nothing else."""
+    project("subscribe", "https://nobody.invalid/", "thing").communicate(timeout=30)
+    working = project("worker", "--json")
+    project("trigger", "thing", "--later").communicate(timeout=30)
+    while not (told := json.loads(_line(working, "{")))["failed"]:
+        pass
+    assert (told["accepted"], told["failed"]) == (0, 1)
+    working.send_signal(signal.SIGTERM)
+    rest, _ = working.communicate(timeout=30)
+    assert all(line.startswith("{") for line in rest.splitlines())
+
+
 def test_worker_ends_on_sigterm(project: Any) -> None:
     """A worker process says where it delivers from, and ends cleanly."""
     working = project("worker")
