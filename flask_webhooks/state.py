@@ -18,7 +18,7 @@ from .emit import emit
 from .exceptions import ConfigurationError
 from .operating import Operating
 from .rules import echoes
-from .rules.filters import check_filter
+from .rules.filter_checks import check_filter
 from .rules.ids import new_id
 from .rules.patterns import wanted
 from .rules.privacy import UNKNOWN, Privacy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from marshmallow import Schema, fields
 
 from flask_webhooks import FilterError, UnknownWebhookError, Webhooks
 from flask_webhooks.exceptions import DeclarationError
+from flask_webhooks.rules.filter_checks import check_filter
 from flask_webhooks.rules.filters import passes
 from flask_webhooks.rules.patterns import distinct, matches, patterns_of
 
@@ -132,8 +134,19 @@ def test_a_subscription_gets_what_passes_its_filter(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"contry": "DE"}, "has no field 'contry'. It has: country, extra, lines, total."),
+        (
+            {"contry": "DE"},
+            "has no field 'contry'. Did you mean 'country'? It has: country, extra, lines, total.",
+        ),
         ({"lines.skew": "A"}, "has no field 'lines.skew'. It has: sku."),
+        ({"country.code": "DE"}, "has no field 'country.code'. There is nothing in it."),
+        ({"total": "100"}, 'is of type number: "100" never stands there'),
+        ({"total": {"gt": True}}, "is of type number: true never stands there"),
+        ({"total": {"in": ["a", None]}}, "is of type number: "),
+        ({"lines": "A"}, "is of type object: "),
+        ({"total": {"in": []}}, "with one at least"),
+        ({"total": float("nan")}, "a plain value"),
+        ({"total": {"exists": False, "gt": 5}}, "can't be compared"),
         ({"total": {"over": 5}}, "'over' is no comparison"),
         ({"total": {}}, "say what must stand there"),
         ({"total": {"in": 5}}, "a list of plain values"),
@@ -164,3 +177,46 @@ def test_a_pattern_that_nothing_matches_is_refused(shop: Shop) -> None:
         shop.webhooks.subscribe("https://a.example/", ["booking.*"])
     with pytest.raises(DeclarationError, match="means all that match it"):
         shop.webhooks.webhook("order.*")
+
+
+TREE = {
+    "Node": {
+        "type": "object",
+        "properties": {
+            "name": {"type": ["string", "null"]},
+            "next": {"anyOf": [{"$ref": "#/components/schemas/Node"}, {"type": "null"}]},
+            "kids": {"type": "array", "items": {"$ref": "#/components/schemas/Node"}},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+    "Card": {"type": "object", "properties": {"card": {"type": "string"}}},
+    "Cash": {"type": "object", "properties": {"cash": {"type": "number"}}},
+    "Paid": {
+        "oneOf": [{"$ref": "#/components/schemas/Card"}, {"$ref": "#/components/schemas/Cash"}]
+    },
+    "Open": {"type": "object", "properties": {"a": {}}, "additionalProperties": {"type": "string"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("component", "given", "holds"),
+    [
+        ("Node", {"next.next.name": "x"}, True),
+        ("Node", {".".join(["next"] * 40) + ".name": "x"}, True),
+        ("Node", {"kids.kids.nam": "x"}, False),
+        ("Node", {"kids.tags": "x"}, True),
+        ("Node", {"kids.tags": 5}, False),
+        ("Node", {"name": None}, True),
+        ("Node", {"name.first": "x"}, False),
+        ("Paid", {"card": "x"}, True),
+        ("Paid", {"cash": 5}, True),
+        ("Paid", {"cheque": 5}, False),
+        ("Open", {"b": "x"}, True),
+        ("Gone", {"b": "x"}, True),
+    ],
+)
+def test_a_filter_follows_the_schema(component: str, given: Any, holds: bool) -> None:
+    """Through references to itself, lists and alternatives; and no further than it says."""
+    schema = {"paid": {"$ref": f"#/components/schemas/{component}"}}
+    with nullcontext() if holds else pytest.raises(FilterError):
+        check_filter(given, schema, TREE)
