@@ -17,11 +17,11 @@ from .story import Story
 
 STAY = """
 Both stay up until Ctrl+C:
-   {shop}/docs          what the shop takes and sends, for people
-   {shop}/openapi.json  the same for programs
-   {shop}/board         what was sent, and what came of it
+   {shop}/docs              what the shop takes and sends, for people
+   {shop}/openapi.json      the same for programs
+   {shop}/board             what was sent, and what came of it
    {shop}/account/webhooks  the same as a customer sees it
-   {agency}/received      what the agency received
+   {agency}/received         what the agency received
 
 Book another seat:
    curl {shop}/bookings -H 'Content-Type: application/json' \\
