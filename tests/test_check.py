@@ -394,14 +394,15 @@ def test_a_valid_app_is_told_so(check: Any) -> None:
 
 def test_findings_name_the_line_that_declared_them(check: Any, webhooks: Webhooks) -> None:
     """One line for each, with the place in the source; the exit status is 1."""
-    webhooks.webhook("held", Order, extra={"sumary": "Held", "responses": {"2xx": {}}})
+    links = {"a": {"operationId": "free"}, "b": {"operationRef": "#/paths/~1free"}}
+    webhooks.webhook("held", Order, responses={200: {"links": links}})
     result = check()
     at = webhooks["held"].place
     assert result.output == (
-        "/webhooks/held/post: Unevaluated properties are not allowed ('sumary' was unexpected). "
+        "/webhooks/held/post/responses/200/links/a/operationId: No operation has the operationId "
+        f"'free'. (declared at {at})\n"
+        "/webhooks/held/post/responses/200/links/b/operationRef: '#/paths/~1free' leads nowhere. "
         f"(declared at {at})\n"
-        "/webhooks/held/post/responses: '2xx' is no status of a response. "
-        f"Write '200', '2XX' or 'default'. (declared at {at})\n"
     )
     assert result.exit_code == 1
 
@@ -454,9 +455,9 @@ def test_without_the_validator_the_rest_is_checked(
         importlib.util, "find_spec",
         lambda name, *a: None if name == "openapi_spec_validator" else found(name, *a),
     )  # fmt: skip
-    webhooks.webhook("held", Order, extra={"responses": {"2xx": {}}})
+    webhooks.webhook("held", Order, responses={200: {"links": {"a": {"operationId": "free"}}}})
     result = check()
-    assert "'2xx' is no status of a response." in result.stdout
+    assert "No operation has the operationId 'free'." in result.stdout
     assert result.stderr == (
         "The structure was not checked: openapi-spec-validator is not installed. Install it: "
         "pip install 'Flask-Webhooks[check]'\n"

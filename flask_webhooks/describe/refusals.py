@@ -16,6 +16,7 @@ from .plain import as_json
 from .reading import At, Described, operations
 from .references import lookup, reachable, references
 from .routes import Route
+from .shapes import misshapen
 
 _JSON = "application/json"
 
@@ -92,6 +93,7 @@ def check_document(
 ) -> None:
     """Refuse a finished document that contradicts itself or its declarations."""
     document, known = description.document, places(declarations, routes)
+    _check_shapes(document, known)
     everything = list(operations(document))
     _check_operation_ids(everything, known)
     _check_security(document, everything, known)
@@ -99,6 +101,14 @@ def check_document(
     _check_payloads(description, declarations)
     _check_examples(description, declarations)
     _check_expressions(routes, document)
+
+
+def _check_shapes(document: Mapping[str, Any], known: Mapping[At, Place]) -> None:
+    found = misshapen(document)
+    if found is not None:
+        own = " A field of your own begins with x-." if "Additional prop" in found.text else ""
+        where = _told(found.at, known) if found.at else "The document"
+        raise DeclarationError(f"{where} is not as OpenAPI has it: {found.text}{own}")
 
 
 def _told(at: At, known: Mapping[At, Place]) -> str:
