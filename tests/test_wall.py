@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import test_guards
 from flask import Flask, request
-from sqlalchemy import update
+from sqlalchemy import select, update
 from test_guards import VECTORS, World
 from werkzeug import Request
 
@@ -225,3 +225,66 @@ def test_the_bytes_on_the_socket_are_the_bytes_that_were_signed(
         assert headers["Content-Length"] == str(len(body))
         texts.append(json.loads(body)["text"])
     assert sorted(texts) == sorted(BODIES)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Host", "evil.example"), ("Content-Length", "0"), ("Transfer_Encoding", "chunked"),
+        ("webhook-signature", "v1,x"), ("Metadata-Flavor", "Google"), ("Cookie", "a=b"),
+        ("X-Team", "a\r\nX-Other: b"), ("X-Team\r\nX-Other", "b"), ("X Team", "a"), ("X-Team", "ä"),
+    ],
+)  # fmt: skip
+def test_a_header_that_reached_its_row_by_hand_is_refused_when_sent(
+    name: str,
+    value: str,
+    make_app: Callable[..., Flask],
+    webhooks: Webhooks,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Rightly sealed but against the rules: nothing is sent, and the log names the header."""
+    app = make_app(WEBHOOKS_SCHEDULE=[0])
+    webhooks.webhook("noted", {})
+    webhooks.init_app(app)
+    state = app.extensions["webhooks"]
+    table = state.database.tables.subscriptions
+    with app.app_context():
+        made = webhooks.subscribe(receiver.url, ["noted"], headers={"X-Team": "a"})
+        options = json.dumps({"headers": {name: value}, "legacy": [], "retired": []})
+        sealed = state.keyring.seal(options, tenant=None, subscription=made.id, purpose="options")
+        by_hand = update(table).where(table.c.id == made.id).values(sealed_options=sealed)
+        state.database.write(lambda c: c.execute(by_hand))
+        webhooks["noted"].send({})
+        webhooks.run_until_idle()
+        [delivery] = webhooks.deliveries()
+
+    assert receiver.received == []
+    assert (str(delivery.status), delivery.reason) == ("exhausted", "internal")
+    shown = name.encode("unicode_escape").decode()
+    assert f"The header '{shown}' is refused" in caplog.text
+
+
+def test_a_swapped_secret_parks_both_deliveries(
+    make_app: Callable[..., Flask], webhooks: Webhooks, receiver: Receiver
+) -> None:
+    """Two rows whose sealed secrets were exchanged send nothing, and lose nothing."""
+    app = make_app()
+    webhooks.webhook("noted", {})
+    webhooks.init_app(app)
+    database = app.extensions["webhooks"].database
+    table = database.tables.subscriptions
+    with app.app_context():
+        made = [webhooks.subscribe(f"{receiver.url}/{n}", ["noted"]) for n in "ab"]
+        sealed = dict(database.read(lambda c: [tuple(r) for r in c.execute(
+            select(table.c.id, table.c.sealed_secret))]))  # fmt: skip
+        for one, other in (made, made[::-1]):
+            swapped = update(table).where(table.c.id == one.id)
+            swapped = swapped.values(sealed_secret=sealed[other.id])
+            database.write(lambda c, changed=swapped: c.execute(changed))
+        webhooks["noted"].send({})
+        webhooks.run_until_idle()
+        told = [(str(d.status), d.reason, d.attempts) for d in webhooks.deliveries()]
+
+    assert receiver.received == []
+    assert told == [("pending", "secret-unavailable", 0)] * 2

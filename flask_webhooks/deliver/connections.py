@@ -234,8 +234,7 @@ def _exchanged(wire: Wire, message: Message, deadline: Deadline) -> Answer:
 
 def _tunnel(sock: socket.socket, destination: Destination, deadline: Deadline) -> None:
     """Ask a proxy to connect the socket through to a destination (RFC 9110, section 9.3.6)."""
-    host = f"[{destination.host}]" if ":" in destination.host else destination.host
-    authority = f"{host}:{destination.port}"
+    authority = destination.authority_with_port
     head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode("ascii")
     message = Message(head=head, bodiless=True)
     answer = Wire(sock, deadline.clock()).exchange(message, deadline)

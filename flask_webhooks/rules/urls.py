@@ -89,6 +89,11 @@ class Destination:
         return _authority(self.scheme, self.host, self.port)
 
     @property
+    def authority_with_port(self) -> str:
+        """What a proxy is asked to connect to (RFC 9110, section 9.3.6)."""
+        return _authority("", self.host, self.port)
+
+    @property
     def target(self) -> str:
         """Path and query, exactly as they were given."""
         return _target(self.url)
@@ -163,8 +168,8 @@ def target_uri(url: str) -> str:
 
 
 def _authority(scheme: str, host: str, port: int) -> str:
-    host = f"[{host}]" if ":" in host else host
-    return host if port == _DEFAULT_PORTS[scheme] else f"{host}:{port}"
+    name = f"[{host}]" if ":" in host else host
+    return name if port == _DEFAULT_PORTS.get(scheme) else f"{name}:{port}"
 
 
 def _target(url: str) -> str:
