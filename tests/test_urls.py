@@ -276,6 +276,7 @@ REFUSED = [
     ("https://metadata/", "name"),
     ("https://com/", "name"),
     ("https://example.com/" + "a" * 2000, "length"),
+    ("https://" + "ü." * 1200, "length"),
 ]
 
 ACCEPTED = [

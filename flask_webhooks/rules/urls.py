@@ -212,8 +212,10 @@ def _matched(pattern: re.Pattern[str], text: str) -> int:
 
 def _in_ascii(url: str) -> str:
     """Write a host in letters of other scripts as DNS has it; nothing else may be non-ASCII."""
+    if url.isascii() or len(url) > MAX_LENGTH:  # IDNA takes its time over a long text
+        return url
     parts = _AUTHORITY_OF.match(url)
-    if url.isascii() or parts is None:
+    if parts is None:
         return url
     before, host, after = parts.groups()
     if not (before.isascii() and after.isascii()):
