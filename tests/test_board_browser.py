@@ -169,7 +169,7 @@ def test_an_operators_day(browser: Any, shop: Shop, receiver: Receiver, size: An
         page.get_by_role("link", name="booking.new").first.click()
         page.get_by_role("button", name="Send again").click()
         assert page.get_by_role("status").inner_text() == "1 delivery sent again."
-        assert page.get_by_text("It is due, and waits for its turn.").is_visible()
+        assert page.get_by_text("and waits for its turn.").is_visible()
         page.get_by_role("link", name="Look again every 10 seconds").click()
         assert page.get_by_text("This page looks again every 10 seconds").is_visible()
         assert (watched.console, watched.foreign) == ([], [])
