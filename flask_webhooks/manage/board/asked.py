@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import request
 
+from ...store.browsing import Sought
 from ...store.records import DeliveryStatus
 from .guard import RefusedError
 
@@ -30,6 +31,16 @@ class Asked:
     def any(self) -> bool:
         """Whether there is any filter."""
         return any(value is not None for value in vars(self).values())
+
+    def sought(self, statuses: Sequence[str] | None) -> Sought:
+        """What to look for.
+
+        :param statuses: those that the status asked for stands for.
+        """
+        return Sought(
+            name=self.webhook, subscription=self.subscription, since=self.since, until=self.until,
+            statuses=statuses,
+        )  # fmt: skip
 
     def as_query(self) -> dict[str, str]:
         """The filters as the query of a URL, or as the fields of a form."""

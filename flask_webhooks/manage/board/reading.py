@@ -96,10 +96,6 @@ class Reading:
     def _read(self, work: Callable[[Any], Row]) -> Row:
         return self._state.database.read(work)
 
-    def sought(self, **filters: Any) -> Sought:
-        """A search among what the asker may see."""
-        return Sought(owned=self._asker.owned, **filters)
-
     # Overview
 
     def overview(self, window: str) -> Overview:
@@ -123,7 +119,7 @@ class Reading:
         )
 
     def _failures(self, delivery_ids: Sequence[int]) -> list[ShownDelivery]:
-        found = self.deliveries(self.sought(deliveries=delivery_ids), None).rows
+        found = self.deliveries(Sought(deliveries=delivery_ids), None).rows
         order = {delivery_id: n for n, delivery_id in enumerate(delivery_ids)}
         return sorted(found, key=lambda one: order[one.delivery.id])
 
@@ -131,9 +127,9 @@ class Reading:
 
     def messages(self, sought: Sought, before: str | None) -> Page[Listed]:
         """A page of messages."""
-        tables = self._state.database.tables
+        tables, theirs = self._state.database.tables, replace(sought, owned=self._asker.owned)
         rows = self._read(
-            lambda c: browsing.find_messages(c, tables, sought, before=before, limit=PAGE + 1)
+            lambda c: browsing.find_messages(c, tables, theirs, before=before, limit=PAGE + 1)
         )
         return _page(rows, lambda row: row.id)
 
@@ -156,9 +152,9 @@ class Reading:
 
         :param message: whose deliveries they are; without it no answer is shown.
         """
-        tables = self._state.database.tables
+        tables, theirs = self._state.database.tables, replace(sought, owned=self._asker.owned)
         rows = self._read(
-            lambda c: browsing.find_deliveries(c, tables, sought, before=before, limit=PAGE + 1)
+            lambda c: browsing.find_deliveries(c, tables, theirs, before=before, limit=PAGE + 1)
         )
         page = _page(rows, lambda row: row.id)
         ids = [row.id for row in page.rows]
@@ -172,7 +168,7 @@ class Reading:
 
     def delivery(self, delivery_id: int) -> Delivery | None:
         """One delivery."""
-        found = self.deliveries(self.sought(deliveries=[delivery_id]), None).rows
+        found = self.deliveries(Sought(deliveries=[delivery_id]), None).rows
         return found[0].delivery if found else None
 
     def _shown(

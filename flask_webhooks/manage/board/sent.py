@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from ...explaining import Explanation
+from ...store.browsing import Sought
 from . import asked
 from .door import Door
 from .guard import Guard, RefusedError, asker
@@ -46,14 +47,11 @@ def _add_reading(guard: Guard, door: Door) -> None:
 
     @guard.reads("/messages")
     def messages() -> Response:
-        found, given = reading(), asked.filters(request.args, asked.all_statuses())
-        sought = found.sought(
-            name=given.webhook, subscription=given.subscription, since=given.since,
-            until=given.until, statuses=None if given.status is None else [given.status],
-        )  # fmt: skip
+        given = asked.filters(request.args, asked.all_statuses())
+        sought = given.sought(None if given.status is None else [given.status])
         return page(
             "messages.html", "messages", "Messages", asked=given, names=_names(door),
-            statuses=asked.all_statuses(), found=found.messages(sought, asked.before()),
+            statuses=asked.all_statuses(), found=reading().messages(sought, asked.before()),
         )  # fmt: skip
 
     @guard.reads("/messages/<message_id>")
@@ -62,7 +60,7 @@ def _add_reading(guard: Guard, door: Door) -> None:
         shown = found.message(message_id)
         if shown is None:
             raise missing("message")
-        sought = found.sought(message=message_id)
+        sought = Sought(message=message_id)
         return page(
             "message.html", "messages", "Message", message=shown, payload=found.payload(shown),
             longest=_LONGEST, found=found.deliveries(sought, asked.before_number(), shown),
@@ -70,12 +68,13 @@ def _add_reading(guard: Guard, door: Door) -> None:
             explanation=_explained(door, message_id),
         )  # fmt: skip
 
-    def _explained(door: Door, message_id: str) -> Explanation | None:
-        """Why the message did, or did not, reach the subscription that is asked about."""
-        chosen = request.args.get("subscription")
-        if not chosen or reading().subscription(chosen) is None:
-            return None
-        return door.explain(message_id, chosen)
+
+def _explained(door: Door, message_id: str) -> Explanation | None:
+    """Why the message did, or did not, reach the subscription that is asked about."""
+    chosen = request.args.get("subscription")
+    if not chosen or reading().subscription(chosen) is None:
+        return None
+    return door.explain(message_id, chosen)
 
 
 def _names(door: Door) -> list[str]:
@@ -85,14 +84,11 @@ def _names(door: Door) -> list[str]:
 def _add_failed(guard: Guard, door: Door) -> None:
     @guard.reads("/failed")
     def failed() -> Response:
-        found, given = reading(), asked.filters(request.args, asked.FAILED)
-        sought = found.sought(
-            name=given.webhook, subscription=given.subscription, since=given.since,
-            until=given.until, statuses=asked.FAILED[given.status or ""],
-        )  # fmt: skip
+        given = asked.filters(request.args, asked.FAILED)
+        sought = given.sought(asked.FAILED[given.status or ""])
         return page(
             "failed.html", "failed", "Failed", asked=given, names=_names(door),
-            found=found.deliveries(sought, asked.before_number()),
+            found=reading().deliveries(sought, asked.before_number()),
         )  # fmt: skip
 
     @guard.reads("/failed/replay")

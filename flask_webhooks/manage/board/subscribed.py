@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from flask import Response, request
 
+from ...store.browsing import Sought
 from ...store.records import Subscription
 from . import asked
 from .door import Door
@@ -48,7 +49,7 @@ def _add_reading(guard: Guard, door: Door) -> None:
         shown = found.subscription(subscription_id)
         if shown is None:
             raise missing("subscription")
-        recent = found.deliveries(found.sought(subscription=subscription_id), asked.before_number())
+        recent = found.deliveries(Sought(subscription=subscription_id), asked.before_number())
         condition = shown.subscription.filter
         return page(
             "subscription.html", "subscriptions", "Subscription", shown=shown, found=recent,

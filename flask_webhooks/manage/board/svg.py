@@ -33,14 +33,14 @@ def bars(series: Sequence[Series], labels: Sequence[str], title: str) -> Markup:
     top = _round_up(max(totals, default=0))
     width = 100 / max(len(labels), 1)
     shapes = [shape for n in range(len(labels)) for shape in _bar(series, n, width, top)]
-    return _figure(Markup("").join(shapes), labels, f"{top:g}", title)
+    return _figure(Markup("").join(shapes), labels, f"{top:,.0f}", title)
 
 
 def lines(series: Sequence[Series], labels: Sequence[str], title: str, unit: str) -> Markup:
     """Lines over the same columns as :func:`bars`; a column without a value leaves a gap."""
     top = _round_up(max((v or 0 for one in series for v in one.values), default=0))
     shapes = [shape for one in series for shape in _line(one, len(labels), top)]
-    return _figure(Markup("").join(shapes), labels, f"{top:g} {unit}", title)
+    return _figure(Markup("").join(shapes), labels, f"{top:,.0f} {unit}", title)
 
 
 def strip(kinds: Sequence[str], title: str) -> Markup:
@@ -114,24 +114,20 @@ def _bar(series: Sequence[Series], n: int, width: float, top: float) -> Iterator
 
 
 def _line(one: Series, count: int, top: float) -> Iterator[Markup]:
-    places = [
-        (100 / count * (n + 0.5), _HEAD + _HEIGHT * (1 - value / top))
-        for n, value in enumerate(one.values)
-        if value is not None
-    ]
-    kept = {n for n, value in enumerate(one.values) if value is not None}
-    numbers = sorted(kept)
-    for (left, right), (a, b) in zip(
-        zip(places, places[1:], strict=False), zip(numbers, numbers[1:], strict=False), strict=True
-    ):
-        if b == a + 1:
+    def place(n: int, value: float) -> tuple[float, float]:
+        return 100 / count * (n + 0.5), _HEAD + _HEIGHT * (1 - value / top)
+
+    before = None
+    for n, value in enumerate(one.values):
+        if value is not None and before is not None:
             yield Markup(
-                '<line class="line {}" x1="{:.3f}%" y1="{:.1f}" x2="{:.3f}%" y2="{:.1f}"/>'
-            ).format(f"is-{one.kind}", *left, *right)
-    for x, y in places:
-        yield Markup('<circle class="dot {}" cx="{:.3f}%" cy="{:.1f}" r="2"/>').format(
-            f"is-{one.kind}", x, y
-        )
+                '<line class="line is-{}" x1="{:.3f}%" y1="{:.1f}" x2="{:.3f}%" y2="{:.1f}"/>'
+            ).format(one.kind, *place(n - 1, before), *place(n, value))
+        if value is not None:
+            yield Markup('<circle class="dot is-{}" cx="{:.3f}%" cy="{:.1f}" r="2"/>').format(
+                one.kind, *place(n, value)
+            )
+        before = value
 
 
 def _figure(shapes: Markup, labels: Sequence[str], most: str, title: str) -> Markup:
