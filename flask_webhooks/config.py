@@ -83,6 +83,8 @@ class Settings:
     #: For development: allow ``http`` and any port to ``localhost``, 127.0.0.0/8 and ::1.
     #: Default: whether the app is in debug mode.
     allow_loopback: bool = False
+    #: Whether requests may leave this machine. Default: not while the app is under ``TESTING``.
+    allow_outside: bool = True
     #: A file of CA certificates in PEM form to trust instead of certifi's.
     ca_bundle: str | None = None
     #: Files in PEM form of a certificate and of its key, shown to receivers that ask for one.
@@ -134,11 +136,13 @@ def read_settings(config: Mapping[str, Any], *, debug: bool, testing: bool) -> S
     """Read the ``WEBHOOKS_*`` keys of an app's config.
 
     :param debug: whether the app is in debug mode: then loopback receivers are allowed by default.
-    :param testing: whether the app is under test: then no worker thread starts by default.
+    :param testing: whether the app is under test: then by default no worker thread starts, and
+        nothing leaves the machine.
     :raises ConfigurationError: a key is unknown, or its value can't be used.
     """
     values: dict[str, Any] = {
         "allow_loopback": debug,
+        "allow_outside": not testing,
         "worker": "external" if testing else "thread",
     }
     for key in sorted(k for k in config if isinstance(k, str) and k.startswith(PREFIX)):
@@ -308,6 +312,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "allowed_networks": _networks,
     "denied_networks": _networks,
     "allow_loopback": _flag,
+    "allow_outside": _flag,
     "ca_bundle": _optional_text,
     "client_cert": _client_cert,
     "subscriptions_per_host": _optional_count,

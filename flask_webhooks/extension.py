@@ -685,8 +685,12 @@ class Webhooks:
         return recording(self.__contains__)
 
     def run_until_idle(self) -> None:
-        """Deliver, in this process and before returning, all that is due now."""
-        self._state.worker.run_until_idle()
+        """Deliver, in this process and before returning, all that is due now.
+
+        :raises WebhooksError: under ``TESTING`` a URL beyond this machine was to be called; names
+            it. It was not called.
+        """
+        self._state.run_until_idle()
 
     def publish_by(self, publish: Callable[[list[int]], None]) -> Callable[[list[int]], None]:
         """Name the function that gives the current app's deliveries to an engine of yours.

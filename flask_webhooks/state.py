@@ -15,7 +15,7 @@ from .config import Settings
 from .declarations import Callback, Webhook
 from .delivering import Delivering
 from .emit import emit
-from .exceptions import ConfigurationError
+from .exceptions import ConfigurationError, WebhooksError
 from .operating import Operating
 from .rules import echoes
 from .rules.filter_checks import check_filter
@@ -77,6 +77,7 @@ class State:
         self._siblings = siblings
         self.database = Database(tables, uri=self._database_uri(), session=session)
         self._lock = threading.RLock()
+        self._strays: list[str] = []
         self._described: tuple[tuple[int, int], Description, list[Route]] | None = None
         self._contracts: dict[str, Contract] = {}
         self.delivering = Delivering(
@@ -305,9 +306,18 @@ class State:
 
     def transport(self) -> Transport:
         """A new transport by the settings: the only way out."""
+        from .deliver.staying import StayingTransport
         from .deliver.transport import Transport
 
         settings = self.settings
+        if not settings.allow_outside:
+            return StayingTransport(
+                settings.url_rules(),
+                note=self._strays.append,
+                response_limit=settings.response_limit,
+                verify=settings.ca_bundle or True,
+                client_cert=settings.client_cert,
+            )
         return Transport(
             settings.url_rules(),
             response_limit=settings.response_limit,
@@ -315,6 +325,21 @@ class State:
             client_cert=settings.client_cert,
             proxy=settings.proxy,
         )
+
+    def run_until_idle(self) -> None:
+        """Deliver, in this process and before returning, all that is due now.
+
+        :raises WebhooksError: under ``TESTING`` something was to leave the machine; nothing did.
+        """
+        self.worker.run_until_idle()
+        strays = sorted(set(self._strays))
+        self._strays.clear()
+        if strays:
+            raise WebhooksError(
+                f"Under TESTING nothing leaves the machine, and {', '.join(strays)} was to be "
+                "called. Subscribe the fixture webhook_receiver instead; or, if you mean it, set "
+                "WEBHOOKS_ALLOW_OUTSIDE = True."
+            )
 
     def use(self, settings: Settings) -> None:
         """Go by other settings from now on; for tests, where no worker is at work yet."""

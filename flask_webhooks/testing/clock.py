@@ -41,7 +41,7 @@ class VirtualClock:
         :raises AssertionError: something is pending after a thousand moves.
         """
         for _ in range(_MOST_MOVES):
-            self._state.worker.run_until_idle()
+            self._state.run_until_idle()
             due = self._next_due()
             if due is None:
                 return
