@@ -161,6 +161,16 @@ def test_the_loaders_own_answer_is_kept(app: Flask, webhooks: Webhooks) -> None:
     assert nobody.headers["Content-Type"] == PROBLEM
 
 
+def test_what_no_request_is_to_blame_for_is_an_error_of_the_server(
+    app: Flask, shop: Webhooks, ann: Client
+) -> None:
+    """A document that contradicts itself is told to operators, and not to who asks."""
+    app.testing = False
+    app.add_url_rule("/broken", "broken", shop.operation(security=[{"none": []}])(lambda: ""))
+    status, told = ann("GET", "/catalogue")
+    assert (status, told) == (500, None)
+
+
 @settings(
     max_examples=30,
     deadline=None,

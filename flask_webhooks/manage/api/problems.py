@@ -12,11 +12,15 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from ...exceptions import (
+    ConfigurationError,
     ConflictError,
+    DeclarationError,
     FilterError,
+    PayloadError,
     RefusedHeaderError,
     RefusedURLError,
     SecretError,
+    StoreError,
     UnknownWebhookError,
     WebhooksError,
 )
@@ -34,6 +38,8 @@ _OF_REQUESTS: Mapping[type[WebhooksError], tuple[int, str]] = {
     SecretError: (422, "secret"),
     ConflictError: (409, "conflict"),
 }
+#: What no request is to blame for: it is an error of the server, and its words are for operators.
+_OF_THE_APP = (ConfigurationError, DeclarationError, PayloadError, StoreError)
 #: What the answer to an error says of itself.
 _OF_THE_BODY = ("content-type", "content-length")
 
@@ -60,6 +66,8 @@ def answer_problems(blueprint: Blueprint) -> None:
         return problem(status, words, code, rule=error.rule)
 
     def refused(error: WebhooksError) -> Response:
+        if isinstance(error, _OF_THE_APP):
+            raise error
         known = (said for kind, said in _OF_REQUESTS.items() if isinstance(error, kind))
         status, code = next(known, (422, "refused"))
         return problem(status, str(error), code)
