@@ -107,6 +107,8 @@ class Settings:
     ownership_check: Literal["echo", "options"] | None = None
     #: The DNS name that the handshake states as the sender's. Default: the app's name.
     origin: str | None = None
+    #: Send the trace of an attempt to its receiver, as a ``traceparent`` header.
+    propagate_trace: bool = False
     #: An HTTP proxy that every request goes through by ``CONNECT``, such as
     #: ``"http://smokescreen:4750"``. Which addresses may be called is then the proxy's to judge;
     #: proxies named by the environment are never used.
@@ -322,6 +324,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "message_signatures": _flag,
     "ownership_check": _one_of("echo", "options", None),
     "origin": _optional_text,
+    "propagate_trace": _flag,
     "proxy": _proxy,
     "secret_keys": _keys,
 }

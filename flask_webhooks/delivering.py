@@ -8,7 +8,6 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from .declarations import Webhook
 from .exceptions import ConfigurationError
 from .rules.sealing import KeyRing
 from .store.database import Database
-from .telling import tell
 
 if TYPE_CHECKING:
     # These rooms bring requests and TLS: they are entered on first need.
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from .deliver.judging import Policy
     from .deliver.ownership import Ownership
     from .deliver.transport import Transport
+    from .deliver.witness import Witness
     from .deliver.worker import Worker
 
 logger = logging.getLogger("flask_webhooks")
@@ -34,7 +33,9 @@ class Delivering:
     """One app's delivering half. Nothing of it begins before it is needed.
 
     :param app: the Flask app.
-    :param declared: gives every declaration, whenever it is asked; so do the next four.
+    :param declared: gives every declaration, whenever it is asked.
+    :param witness: is told what the worker does.
+    :param settings: gives the settings, whenever it is asked; so do the next three.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Delivering:
         database: Database,
         declared: Callable[[], Sequence[Webhook]],
         *,
+        witness: Witness,
         settings: Callable[[], Settings],
         keyring: Callable[[], KeyRing],
         transport: Callable[[], Transport],
@@ -51,6 +53,7 @@ class Delivering:
         self._app = app
         self._database = database
         self._declared = declared
+        self._witness = witness
         self._settings = settings
         self._keyring = keyring
         self._transport = transport
@@ -118,7 +121,7 @@ class Delivering:
             keyring=self._keyring,
             transport=self._transport(),
             policy_of=self._policy_of,
-            tell=partial(tell, self._app, self._database),
+            witness=self._witness,
             user_agent=f"Flask-Webhooks/{version('Flask-Webhooks')}",
             message_signatures=settings.message_signatures,
             ownership=self._ownership(),

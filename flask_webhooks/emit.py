@@ -24,6 +24,7 @@ def emit(
     key: Any = None,
     tenant: str | None = None,
     idempotency_key: str | None = None,
+    trace: str | None = None,
 ) -> Message:
     """Store ``payload`` as one message; the worker does the rest.
 
@@ -31,6 +32,7 @@ def emit(
         :class:`PayloadError`.
     :param wake: tells the worker that there may be something to do.
     :param now: unix time in seconds.
+    :param trace: the W3C ``traceparent`` of the span that sends it.
     :raises WebhooksError: a needed key is missing, or a text is too long to be stored.
     """
     key_text = _text(webhook, "key", key)
@@ -51,6 +53,7 @@ def emit(
             body=body,
             idempotency_key=_text(webhook, "idempotency_key", idempotency_key),
             now=microseconds(now),
+            trace=trace,
         ),
         then=wake,
     )

@@ -800,6 +800,19 @@ class Webhooks:
 
         return link(self._state, self._portals, tenant, write=write, expires=in_seconds(expires))
 
+    def metrics(self, allowed: Callable[[], bool]) -> Blueprint:
+        """Prometheus metrics at ``/metrics``, for ``app.register_blueprint(webhooks.metrics(…))``.
+
+        They are those of the process that answers, and of the store. Workers of their own answer
+        for themselves: ``flask webhooks worker --metrics-port``. Register it after
+        :meth:`init_app`; it counts from then on.
+
+        :param allowed: says whether the request may see them; to anybody else there is no such URL.
+        """
+        from .manage.metrics import metrics
+
+        return metrics(allowed)
+
     def apispec_plugin(self) -> Any:
         """A plugin for hosts built on apispec, which then show what is declared here.
 

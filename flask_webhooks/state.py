@@ -23,12 +23,14 @@ from .rules.ids import new_id
 from .rules.patterns import wanted
 from .rules.privacy import UNKNOWN, Privacy
 from .rules.sealing import KeyRing
-from .store import outbox
+from .store import lists, outbox
 from .store.database import Database
+from .store.lists import Backlog
 from .store.records import Message, Subscription, microseconds
 from .store.tables import Tables
 from .subscribing import Subscribing
-from .telling import tell_of_message
+from .telling import Telling, sent
+from .telling.signals import tell_of_message
 
 if TYPE_CHECKING:
     # These rooms bring apispec, marshmallow, requests and TLS: they are entered on first need.
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from .describe.contracts import Contract
     from .describe.openapi import Description
     from .describe.routes import Route
+    from .telling.metrics import Metrics
 
 #: The key of this object in ``app.extensions``.
 EXTENSION = "webhooks"
@@ -80,10 +83,12 @@ class State:
         self._strays: list[str] = []
         self._described: tuple[tuple[int, int], Description, list[Route]] | None = None
         self._contracts: dict[str, Contract] = {}
+        self._telling = Telling(app, self.database, lambda: self.settings.propagate_trace)
         self.delivering = Delivering(
             app,
             self.database,
             declared,
+            witness=self._telling,
             settings=lambda: self.settings,
             keyring=lambda: self.keyring,
             transport=self.transport,
@@ -237,14 +242,18 @@ class State:
         :param options: ``key``, ``tenant`` and ``idempotency_key``.
         """
         contract = self.contract(webhook)
-        message = emit(
-            webhook,
-            payload,
-            encode=contract.encode_json if as_json else contract.encode,
-            database=self.database,
-            wake=self.wake,
-            now=self.clock(),
-            **options,
+        message = sent(
+            webhook.name,
+            lambda trace: emit(
+                webhook,
+                payload,
+                encode=contract.encode_json if as_json else contract.encode,
+                database=self.database,
+                wake=self.wake,
+                now=self.clock(),
+                trace=trace,
+                **options,
+            ),
         )
         tell_of_message(self.app, message)
         return message
@@ -296,6 +305,31 @@ class State:
             return None
         private = self.privacy(name).texts(json.loads(body))
         return echoes.without(private, echoes.decoded(excerpt))
+
+    def counted(self) -> Metrics:
+        """What this process counts, from the first call on, and what the store says.
+
+        :raises ConfigurationError: prometheus-client is not installed.
+        """
+        with self._lock:
+            if self._telling.metrics is None:
+                self._telling.metrics = self._metrics()
+            return self._telling.metrics
+
+    def _metrics(self) -> Metrics:
+        try:
+            from .telling.metrics import Metrics
+        except ImportError as error:
+            raise ConfigurationError(
+                "Metrics need prometheus-client: pip install 'Flask-Webhooks[metrics]'."
+            ) from error
+
+        def backlog() -> Backlog:
+            now = microseconds(self.clock())
+            with self.app.app_context():
+                return self.database.read(lambda c: lists.backlog(c, self.database.tables, now))
+
+        return Metrics(lambda: [webhook.name for webhook in self._declared()], backlog)
 
     # Deliver
 

@@ -17,7 +17,7 @@ from .rules.evaluate import Exchange, Unresolved
 from .rules.expressions import Template
 from .rules.failures import refusal_in_words
 from .state import State
-from .telling import send
+from .telling.signals import send
 
 logger = logging.getLogger("flask_webhooks.capture")
 

@@ -50,11 +50,12 @@ def send(database: Database, message_id: str = "msg_1", **changed: Any) -> Messa
 
 def fan_out(database: Database, *, now: int = 20, limit: int = 100, delay: int = 0) -> int:
     """Fan out what waits."""
-    return database.write(
+    done = database.write(
         lambda c: outbox.fan_out(
             c, database.tables, now=now, first_delay=lambda name: delay, limit=limit
         )
     )
+    return done.total()
 
 
 def claim(

@@ -18,6 +18,7 @@ from flask_webhooks import verify
 from flask_webhooks.deliver.judging import Policy
 from flask_webhooks.deliver.outcome import Outcome, Reason
 from flask_webhooks.deliver.transport import Outgoing
+from flask_webhooks.deliver.witness import Witness
 from flask_webhooks.deliver.worker import Worker, lease_for
 from flask_webhooks.rules.sealing import KeyRing
 from flask_webhooks.rules.signing import new_secret
@@ -69,6 +70,16 @@ class Receiver:
         return Counter(outgoing.url for outgoing in self.sent)
 
 
+class Told(Witness):
+    """A witness of what was settled."""
+
+    def __init__(self, tell: Callable[[Settlement, str | None], Any]) -> None:
+        self._tell = tell
+
+    def settled(self, settlement: Settlement, disabled: str | None) -> None:
+        self._tell(settlement, disabled)
+
+
 @dataclass
 class Bench:
     """A worker, what it works with, and what it told."""
@@ -85,7 +96,7 @@ class Bench:
             "keyring": lambda: KEYS,
             "transport": self.receiver,
             "policy_of": lambda name: self.policy,
-            "tell": self.tell,
+            "witness": Told(self.tell),
             "user_agent": "Flask-Webhooks/test",
             "threads": 16,
             "per_subscription": 4,
@@ -403,7 +414,7 @@ def test_who_is_told_may_fail(bench: Bench) -> None:
     """An error in telling changes nothing about the delivery, nor about the next one."""
     bench.subscribe()
     bench.send(3)
-    bench.run(tell=lambda settlement, disabled: 1 / 0)
+    bench.run(witness=Told(lambda settlement, disabled: 1 / 0))
     assert [status for status, _, _ in bench.standing()] == ["delivered"] * 3
 
 
@@ -418,7 +429,7 @@ def test_who_is_told_may_send_and_deliver(bench: Bench) -> None:
             bench.send(first=1)
             worker.run_until_idle()
 
-    worker = bench.worker(tell=tell)
+    worker = bench.worker(witness=Told(tell))
     worker.run_until_idle()
     assert [status for status, _, _ in bench.standing()] == ["delivered"] * 2
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from flask.cli import AppGroup
 
 from ..erasing import ErasedOf, Erasure
 from .door import Door, plain_errors
+from .printing import as_json_option, say, say_json
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
@@ -24,11 +24,12 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         metavar="TEXT",
         help="What names the person, such as an address; - reads a line of input.",
     )
-    @click.option("--name", metavar="WEBHOOK", help="Look only at messages of this webhook.")
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+    @click.option("--name", metavar="WEBHOOK",
+                  help="Look only at messages of this webhook.")  # fmt: skip
     @click.option("--yes", is_flag=True, help="Do it; without it they are only counted.")
+    @as_json_option
     @plain_errors
-    def erase(subject: str, name: str | None, as_json: bool, yes: bool) -> None:
+    def erase(subject: str, name: str | None, yes: bool, as_json: bool) -> None:
         """Erase a person: all that is private in messages that are about TEXT.
 
         Those are the messages of which a private field, or the key, is TEXT. They are never sent
@@ -36,7 +37,10 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         """
         text = sys.stdin.readline().strip() if subject == "-" else subject
         found = webhooks.erase(text, name=name, dry_run=not yes)
-        click.echo(json.dumps(asdict(found)) if as_json else "\n".join(_told(found)))
+        if as_json:
+            say_json(asdict(found))
+        else:
+            say("\n".join(_told(found)))
 
 
 def _told(found: Erasure) -> Iterator[str]:

@@ -30,15 +30,18 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
 
     @group.command()
     @as_json_option
+    @click.option("--fail-if-due-for", type=click.FloatRange(min=0), metavar="SECONDS",
+                  help="End with status 1 when something has been due for longer.")  # fmt: skip
     @plain_errors
-    def status(as_json: bool) -> None:
+    def status(as_json: bool, fail_if_due_for: float | None) -> None:
         """Show how the queue stands: what waits, what is due, and what failed."""
         found = webhooks.standing()
         if as_json:
             say_json(asdict(found))
-            return
-        for line in _told(found):
-            say(line)
+        else:
+            say("\n".join(_told(found)))
+        if fail_if_due_for is not None and found.oldest_due > fail_if_due_for:
+            raise SystemExit(1)
 
     @group.command()
     @click.argument("thing", metavar="ID")

@@ -28,14 +28,26 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
 
     @group.command()
     @click.option("--until-idle", is_flag=True, help="Deliver what is due now, then end.")
+    @click.option(
+        "--metrics-port",
+        type=click.IntRange(1, 65535),
+        metavar="PORT",
+        help="Answer Prometheus there, meanwhile.",
+    )
+    @click.option("--metrics-host", default="127.0.0.1", show_default=True,
+                  help="The address that this port is opened on.")  # fmt: skip
     @as_json_option
     @plain_errors
-    def worker(until_idle: bool, as_json: bool) -> None:
+    def worker(
+        until_idle: bool, metrics_port: int | None, metrics_host: str, as_json: bool
+    ) -> None:
         """Deliver until interrupted; then finish what is under way.
 
         On a terminal a line says what goes on, by all workers; with --json there is a line of it
         for each second in which something did.
         """
+        if metrics_port is not None:
+            _serve_metrics(metrics_host, metrics_port)
         if until_idle:
             webhooks.run_until_idle()
             return
@@ -49,6 +61,17 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
             running.run()
         if not as_json:
             say("Stopped. What was not delivered stays stored.")
+
+
+def _serve_metrics(host: str, port: int) -> None:
+    try:
+        state().counted().serve(host, port)
+    except OSError as error:
+        raise click.ClickException(
+            f"Port {port} of {host} can't be opened for metrics: {error.strerror}. Give another "
+            "one with --metrics-port."
+        ) from None
+    say(f"Prometheus finds the metrics at http://{host}:{port}/metrics", err=True)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from .outcome import Outcome, Reason
 from .ownership import Ownership
 from .signer import Headers, Signer
 from .transport import Outgoing, Transport
+from .witness import Begun, Witness
 
 logger = logging.getLogger("flask_webhooks.worker")
 
@@ -57,6 +58,7 @@ class _Ready:
     policy: Policy
     headers: Headers
     started: float
+    begun: Begun | None = None
 
     def outgoing(self, spent: float = 0.0) -> Outgoing:
         return Outgoing(
@@ -72,6 +74,7 @@ class Attempting:
     """Makes attempts, on many threads at once.
 
     :param policy_of: from the name of a webhook to its policy.
+    :param witness: is told of each attempt that begins.
     :param ownership: how the owner of a URL is asked before its first message, if at all.
     :param host_rate: requests a second to one host at most.
     :param lease: microseconds that a delivery is leased for.
@@ -85,6 +88,7 @@ class Attempting:
         transport: Transport,
         signer: Signer,
         policy_of: Callable[[str], Policy],
+        witness: Witness,
         ownership: Ownership | None,
         host_rate: float | None,
         lease: int,
@@ -94,6 +98,7 @@ class Attempting:
         self._transport = transport
         self._signer = signer
         self._policy_of = policy_of
+        self._witness = witness
         self._ownership = ownership
         #: Whose owners passed the check here, by subscription and URL: another URL is another's.
         self._confirmed: set[tuple[str, str]] = set()
@@ -150,7 +155,9 @@ class Attempting:
         except Exception as error:
             ready = _Ready(claimed, policy, (), started)
             return self._judged(ready, _broken(claimed, error))
-        return _Ready(claimed, policy, headers, started)
+        begun = self._witness.began(claimed, policy.method)
+        headers += begun.headers if begun else ()
+        return _Ready(claimed, policy, headers, started, begun)
 
     def _is_late(self, claimed: Claimed, policy: Policy) -> bool:
         """Whether a delivery waited here too long: its attempt could outlive its lease."""
@@ -195,6 +202,8 @@ class Attempting:
         return failed, time.monotonic() - began
 
     def _judged(self, ready: _Ready, outcome: Outcome) -> Ended:
+        if ready.begun is not None:
+            ready.begun.ended(outcome)
         settlement = judge(
             ready.claimed,
             ready.policy,

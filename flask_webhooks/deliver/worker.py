@@ -1,7 +1,7 @@
 """The worker: fan out, claim, let senders attempt, settle in batches, rest.
 
 It knows no declarations and no Flask: what a webhook asks for comes as a :class:`Policy`, and what
-happened is told to a callable.
+happens is told to a :class:`Witness`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .purger import Purger
 from .senders import Senders
 from .signer import Signer
 from .transport import Transport
+from .witness import Witness
 
 logger = logging.getLogger("flask_webhooks.worker")
 
@@ -60,8 +61,7 @@ class Worker:
     """Delivers what is due in one database. One per app and process.
 
     :param policy_of: from the name of a webhook to its policy.
-    :param tell: called with every settlement that was written, and the reason when it disabled the
-        subscription.
+    :param witness: is told what the worker does.
     :param message_signatures: whether requests are signed by RFC 9421 as well.
     :param ownership: how the owner of a URL is asked before its first message, if at all.
     :param host_rate: requests a second to one host at most.
@@ -77,7 +77,7 @@ class Worker:
         keyring: Callable[[], KeyRing],
         transport: Transport,
         policy_of: Callable[[str], Policy],
-        tell: Callable[[Settlement, str | None], None],
+        witness: Witness,
         user_agent: str,
         message_signatures: bool = False,
         ownership: Ownership | None = None,
@@ -98,7 +98,7 @@ class Worker:
         self._purger = Purger(database, retention, clock)
         self._policy_of = policy_of
         self._policies: dict[str, Policy] = {}
-        self._tell = tell
+        self._witness = witness
         self._most_pending = most_pending
         self._threads = threads
         self._per_subscription = per_subscription
@@ -109,6 +109,7 @@ class Worker:
             transport=transport,
             signer=Signer(keyring, user_agent, message_signatures),
             policy_of=self._policy,
+            witness=witness,
             ownership=ownership,
             host_rate=host_rate,
             lease=self._lease,
@@ -234,7 +235,7 @@ class Worker:
     def _tell_all(self, ended: Sequence[Settlement], disabled: dict[str, str]) -> None:
         for one in ended:
             try:
-                self._tell(one, disabled.pop(one.claimed.subscription_id, None))
+                self._witness.settled(one, disabled.pop(one.claimed.subscription_id, None))
             except Exception:
                 logger.exception("Nobody was told of delivery %s.", one.claimed.delivery_id)
 
@@ -349,7 +350,7 @@ class Worker:
         return min(free - buffer.waits(subscription_id), buffer.room(subscription_id))
 
     def _fan_out(self) -> int:
-        return self._database.write(
+        done = self._database.write(
             lambda c: outbox.fan_out(
                 c,
                 self._database.tables,
@@ -359,6 +360,8 @@ class Worker:
                 most_pending=self._most_pending,
             )
         )
+        self._witness.fanned_out(done)
+        return done.total()
 
     def _claim(self, limit: int) -> int:
         claimed, poisoned = queue.claim(

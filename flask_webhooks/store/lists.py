@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal, or_, select
 
 from .records import (
     ENQUEUED,
@@ -177,6 +177,37 @@ def ids_of(tables: Tables, owned: Owned) -> Select[Any]:
 
 def _owner(column: Any, owned: Owned | None) -> list[ColumnElement[bool]]:
     return [] if owned is None else [owner_is(column, owned)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backlog:
+    """What of a :class:`Standing` is quickly known, however much has been delivered."""
+
+    pending: int
+    due: int
+    #: Seconds, as there.
+    oldest_due: float
+    subscriptions: Mapping[str, int]
+
+
+def backlog(connection: Connection, tables: Tables, now: int) -> Backlog:
+    """What is to be done yet.
+
+    :param now: microseconds since 1970.
+    """
+    d, s = tables.deliveries.c, tables.subscriptions.c
+    due = func.count(case((d.due_at <= now, 1)))
+    pending = select(func.count(), due, func.min(d.due_at)).where(
+        d.status == str(DeliveryStatus.PENDING)
+    )
+    waiting, count, oldest = connection.execute(pending).one()
+    rows = connection.execute(select(s.status, func.count()).group_by(s.status)).all()
+    return Backlog(
+        pending=waiting,
+        due=count,
+        oldest_due=max(now - (now if oldest is None else oldest), 0) / 1e6,
+        subscriptions={status: count for status, count in rows},
+    )
 
 
 def is_fanned_out(connection: Connection, tables: Tables, message: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -44,15 +44,17 @@ def add_message(
     body: bytes,
     idempotency_key: str | None,
     now: int,
+    trace: str | None = None,
 ) -> Message:
     """Store one message: one row, whatever the number of subscriptions.
 
+    :param trace: the W3C ``traceparent`` of the span that sends it.
     :returns: the message; the earlier one where the idempotency key was used before.
     """
     digest = idempotency_digest(name, tenant, idempotency_key)
     row = {
         "id": message_id, "name": name, "key": key, "tenant": tenant, "body": body,
-        "idempotency": digest, "created_at": now, "fanned_out": False,
+        "idempotency": digest, "created_at": now, "fanned_out": False, "trace": trace,
     }  # fmt: skip
     connection.execute(insert_or_skip(connection, tables.messages), row)
     # Looked up, and not told by the row count: MySQL counts a row that it found as well.
@@ -123,18 +125,18 @@ def fan_out(
     first_delay: Callable[[str], int],
     limit: int,
     most_pending: int | None = None,
-) -> int:
+) -> Counter[str]:
     """Turn waiting messages into deliveries, one for each subscription that wants them.
 
     Doing it twice adds nothing: a delivery is unique by message and subscription.
 
     :param first_delay: from a webhook's name to the microseconds before its first attempt.
     :param most_pending: a subscription with so many pending deliveries gets more as exhausted.
-    :returns: how many messages were done.
+    :returns: how many messages of each name were done.
     """
     rows = _waiting(connection, tables, limit)
     if not rows:
-        return 0
+        return Counter()
     names = {row.name for row in rows}
     patterns = {pattern for name in names for pattern in patterns_of(name)}
     special = _special(connection, tables, patterns)
@@ -161,7 +163,7 @@ def fan_out(
     dialect = connection.dialect.name
     ids = as_list(dialect, [row.id for row in rows])
     connection.execute(statements.fanned_out(tables, dialect), {"ids": ids})
-    return len(rows)
+    return Counter(row.name for row in rows)
 
 
 class _Waiting(NamedTuple):

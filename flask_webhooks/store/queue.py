@@ -307,7 +307,7 @@ def _read(connection: Connection, tables: Tables, ids: Sequence[int], token: str
 
 def _claimed(row: Any, token: str, message: Any, receiver: Any) -> Claimed:
     delivery_id, attempts, before, message_id, subscription_id, due_at, line = row
-    name, body = message
+    name, body, sent_at, trace = message
     tenant, url, secret, options, confirmed_at, callback, failing_since, terms = receiver
     return Claimed(
         delivery_id=delivery_id,
@@ -316,6 +316,8 @@ def _claimed(row: Any, token: str, message: Any, receiver: Any) -> Claimed:
         position=attempts - before,
         message_id=message_id,
         name=name,
+        sent_at=sent_at,
+        trace=trace,
         body=bytes(body),
         subscription_id=subscription_id,
         tenant=tenant,

@@ -146,6 +146,10 @@ class Claimed:
     position: int
     message_id: str
     name: str
+    #: When its message was sent, in microseconds since 1970.
+    sent_at: int
+    #: The W3C ``traceparent`` of the span that sent it, if there was one.
+    trace: str | None = None
     body: bytes = field(repr=False)
     subscription_id: str
     tenant: str | None

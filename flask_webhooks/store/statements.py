@@ -173,10 +173,10 @@ def receivers(tables: Tables, dialect: str) -> Select[Any]:
 
 @once_for_each
 def bodies(tables: Tables, dialect: str) -> Select[Any]:
-    """Names and bodies of messages that may be sent. Parameter: ``ids``."""
+    """What a delivery needs of messages that may be sent. Parameter: ``ids``."""
     m = tables.messages.c
-    unerased = m.erased_at.is_(None)
-    return select(m.id, m.name, m.body).where(among(dialect, m.id, "ids"), unerased)
+    needed = select(m.id, m.name, m.body, m.created_at, m.trace)
+    return needed.where(among(dialect, m.id, "ids"), m.erased_at.is_(None))
 
 
 @once_for_each

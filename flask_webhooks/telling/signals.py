@@ -1,14 +1,14 @@
-"""What became of a delivery, told by this package's signals."""
+"""Tells by this package's signals."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
-from . import signals
-from .store import lists, subscriptions
-from .store.database import Database
-from .store.records import DeliveryStatus, Message, Settlement
+from .. import signals
+from ..store import lists, subscriptions
+from ..store.database import Database
+from ..store.records import DeliveryStatus, Message, Settlement
 
 logger = logging.getLogger("flask_webhooks.signals")
 
