@@ -32,6 +32,7 @@ from flask_webhooks import (
     verify,
 )
 from tests.conftest import Receiver
+from tests.traces import EXPORTER
 
 SECRETS = {
     "own": "whsec_" + b64encode(b"canary-own-0123456789abcdef0123456").decode(),
@@ -49,8 +50,15 @@ SIGNALS = [callback_captured, callback_unresolved, delivery_succeeded, delivery_
 
 
 class Note(Schema):
-    text = fields.String(required=True)
+    text = fields.String(required=True, metadata={"private": True})
     count = fields.Integer()
+
+
+class _Everything(logging.Formatter):
+    """Writes the fields of a record besides its line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{super().format(record)} {vars(record)!r}"
 
 
 @pytest.fixture
@@ -59,7 +67,7 @@ def told() -> Iterator[list[str]]:
     found: list[str] = []
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)r"))
+    handler.setFormatter(_Everything("%(name)s %(message)s %(args)r"))
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)
@@ -114,6 +122,7 @@ def test_nothing_tells_a_secret_or_a_payload(
     webhooks.init_app(app)
     app.register_blueprint(webhooks.api(), url_prefix="/api")
     app.register_blueprint(webhooks.board(lambda: "write"), url_prefix="/board")
+    app.register_blueprint(webhooks.metrics(lambda: True))
     for signal in SIGNALS:
         signal.connect(lambda sender, **said: told.append(repr(said)), app, weak=False)
 
@@ -124,6 +133,7 @@ def test_nothing_tells_a_secret_or_a_payload(
     assert any(PAYLOAD in text for text in seen)  # messages are really shown
     for name, canary in SECRETS.items():
         assert not [text[:200] for text in seen if canary in text], name
+    _look(app, webhooks, told)
     stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert PAYLOAD.encode() in stored  # it is really the database that is searched
     for name, canary in SECRETS.items():
@@ -185,6 +195,7 @@ def _live(app: Flask, webhooks: Webhooks, receiver: Receiver, told: list[str]) -
     app.extensions["webhooks"].database.write = write
 
     receiver.answers = [(500, {"X-Told": ANSWER}), 503, 410]
+    receiver.words = f"no such note: {PAYLOAD}"
     told.append(repr(webhooks["noted"].send({"text": PAYLOAD})))
     webhooks.run_until_idle()
     webhooks["noted"].send({"text": PAYLOAD})
@@ -201,6 +212,31 @@ def _live(app: Flask, webhooks: Webhooks, receiver: Receiver, told: list[str]) -
         lambda: webhooks.subscribe(url, ["noted"], headers={"X-A": f"{SECRETS['header']}\r\n"}),
     )
     _failed(told, lambda: verify(PAYLOAD.encode(), {"webhook-id": "a"}, SECRETS["own"]))
+
+
+def _look(app: Flask, webhooks: Webhooks, told: list[str]) -> None:
+    """All that operators look at, and what other tools are told: nothing private is in there."""
+    with app.app_context():
+        subscriptions = [one.id for one in webhooks.subscriptions()]
+        deliveries = webhooks.deliveries()
+    messages = sorted({one.message_id for one in deliveries})
+    commands = [["show", thing] for thing in (*subscriptions, *messages)]
+    commands += [["show", str(one.id)] for one in deliveries]
+    commands += [["deliveries", "--json"], ["subscriptions", "--json"]]
+    commands += [["trigger", "noted", "--data", f'{{"text": "{PAYLOAD}"}}']]
+    commands += [["erase", "--subject", PAYLOAD]]
+    for command in commands:
+        told.append(app.test_cli_runner().invoke(args=["webhooks", *command]).output)
+    client = app.test_client()
+    pages = ["/metrics", "/board/", "/board/messages", "/board/subscriptions", "/board/failed"]
+    pages += [f"/board/messages/{one}" for one in messages]
+    pages += [f"/board/subscriptions/{one}" for one in subscriptions]
+    answers = [client.get(page) for page in pages]
+    assert {answer.status_code for answer in answers} == {200}
+    told += [answer.text for answer in answers]
+    assert "".join(told).count("no such note: •••") > 2
+    told += [span.to_json() for span in EXPORTER.get_finished_spans()]
+    assert "deliver noted" in told[-1]
 
 
 def _break(work: Any) -> Any:

@@ -13,36 +13,30 @@ from flask import Flask
 from opentelemetry import trace
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from flask_webhooks import PayloadError, Webhooks
 from tests.conftest import Receiver
+from tests.traces import EXPORTER, PROVIDER
 
-_EXPORTER = InMemorySpanExporter()
 
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[TracerProvider]:
-    """The SDK, with both instrumentations that would send a trace along."""
-    made = TracerProvider()
-    made.add_span_processor(SimpleSpanProcessor(_EXPORTER))
-    trace.set_tracer_provider(made)
+@pytest.fixture(scope="module", autouse=True)
+def instrumented() -> Iterator[None]:
+    """Both instrumentations that could send a trace along."""
     instrumentors: list[Any] = [RequestsInstrumentor(), URLLib3Instrumentor()]
     for one in instrumentors:
-        one.instrument(tracer_provider=made)
-    yield made
+        one.instrument(tracer_provider=PROVIDER)
+    yield
     for one in instrumentors:
         one.uninstrument()
 
 
 @pytest.fixture
-def spans(provider: TracerProvider) -> Callable[[], dict[str, ReadableSpan]]:
+def spans() -> Callable[[], dict[str, ReadableSpan]]:
     """Gives the spans that have ended, by name."""
-    _EXPORTER.clear()
-    return lambda: {span.name: span for span in _EXPORTER.get_finished_spans()}
+    EXPORTER.clear()
+    return lambda: {span.name: span for span in EXPORTER.get_finished_spans()}
 
 
 @pytest.fixture
@@ -88,7 +82,7 @@ def test_a_span_says_what_the_conventions_ask_for_and_no_query(
     """Method, URL without its query, server and status; a second attempt is a resend."""
     receiver.answers = [503]
     _live(make(), webhooks, receiver.url)
-    first, second = [s for s in _EXPORTER.get_finished_spans() if s.name == "deliver noted"]
+    first, second = [s for s in EXPORTER.get_finished_spans() if s.name == "deliver noted"]
     known = dict(first.attributes)
     assert known.pop("webhook.id").startswith("msg_")
     assert known.pop("webhook.subscription").startswith("sub_")
@@ -101,7 +95,7 @@ def test_a_span_says_what_the_conventions_ask_for_and_no_query(
     assert first.status.status_code is StatusCode.ERROR
     assert second.status.status_code is StatusCode.UNSET
     assert second.attributes["http.request.resend_count"] == 1
-    assert "canary" not in "".join(s.to_json() for s in _EXPORTER.get_finished_spans())
+    assert "canary" not in "".join(s.to_json() for s in EXPORTER.get_finished_spans())
 
 
 def test_an_attempt_without_an_answer_names_its_reason(
@@ -120,7 +114,7 @@ def test_no_trace_leaves_the_house(
     """
     requests.get(receiver.url, timeout=5)
     assert "traceparent" in receiver.received.pop().headers
-    _EXPORTER.clear()
+    EXPORTER.clear()
     _live(make(), webhooks, receiver.url)
     assert {"traceparent", "tracestate", "baggage"} & set(receiver.received[0].headers) == set()
     assert sorted(spans()) == ["book", "deliver noted", "send noted"]
@@ -147,7 +141,7 @@ def test_an_error_of_sending_shows_no_payload(make: Any, webhooks: Webhooks, spa
         app.extensions["webhooks"].database.write = lambda work: {}["canary"]
         with pytest.raises(KeyError):
             webhooks["noted"].send({})
-    found = [s for s in _EXPORTER.get_finished_spans() if s.name == "send noted"]
+    found = [s for s in EXPORTER.get_finished_spans() if s.name == "send noted"]
     assert [span.attributes["error.type"] for span in found] == ["PayloadError", "KeyError"]
     assert "canary" not in "".join(span.to_json() for span in found)
 
@@ -163,7 +157,7 @@ def test_a_replay_days_later_is_linked_to_the_same_sending(
         [delivery] = webhooks.deliveries()
         webhooks.replay(delivery)
         webhooks.run_until_idle()
-    delivered = [s for s in _EXPORTER.get_finished_spans() if s.name == "deliver noted"]
+    delivered = [s for s in EXPORTER.get_finished_spans() if s.name == "deliver noted"]
     assert [span.links[0].context.span_id for span in delivered] == [sent, sent]
 
 
