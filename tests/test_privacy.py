@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -187,6 +188,16 @@ def test_the_published_schema_says_what_is_private(
     }  # fmt: skip
     assert shown["lover"]["x-private"] is True
     assert "x-private" not in shown["home"]
+
+
+def test_the_guide_says_what_is_private(app: Flask, webhooks: Webhooks, person: Any) -> None:
+    """Receivers read at the field itself that they hold something private."""
+    page = app.test_client().get("/docs/guide").text
+    rows = [row for row in page.split("<tr") if '<span class="kind">private</span>' in row]
+    names = [re.findall('<code class="field">(.*?)</code>', row)[0] for row in rows]
+    assert [re.sub("<.*?>", "", name) for name in names] == [
+        "mail", "home.street", "lover", "lover.street", "phones",
+    ]  # fmt: skip
 
 
 def test_people_see_a_payload_without_what_is_private(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..rules.privacy import PRIVATE
 from .prose import Paragraph, paragraphs
 
 # Schemas that all refer to each other would fill a table without end.
@@ -54,6 +55,7 @@ class Row:
     name: str = ""
     kind: str = ""
     deprecated: bool = False
+    private: bool = False
     text: tuple[Paragraph, ...] = ()
     notes: tuple[Note, ...] = ()
 
@@ -165,6 +167,7 @@ class _Table:
             name=name,
             kind=self._type(seen) + (f", {presence}" if presence else ""),
             deprecated=schema.get("deprecated") is True,
+            private=bool(schema.get(PRIVATE) or _mapping(schema.get("items")).get(PRIVATE)),
             text=paragraphs(schema.get("description") or schema.get("title")),
             notes=tuple(_notes(schema)),
         )
