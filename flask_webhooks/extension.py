@@ -14,6 +14,19 @@ from blinker import Signal
 from flask import Blueprint, Flask, current_app, has_app_context
 
 from .adoption import adopt
+from .arguments import (
+    check_documentation,
+    check_method,
+    check_name,
+    check_shared,
+    check_shown,
+    check_when,
+    in_seconds,
+    own_schedule,
+    seconds,
+    template,
+    url_templates,
+)
 from .cli import webhooks_group
 from .config import read_settings
 from .declarations import (
@@ -25,17 +38,6 @@ from .declarations import (
     Webhook,
     again,
     caller,
-    check_method,
-    check_name,
-    check_responses,
-    check_shared,
-    check_shown,
-    check_when,
-    in_seconds,
-    own_schedule,
-    seconds,
-    template,
-    url_templates,
 )
 from .describe.neighbours.clashes import check_urls
 from .erasing import Eraser, Erasure
@@ -172,13 +174,12 @@ class Webhooks:
             responses=responses, parameters=parameters, examples=examples, deprecated=deprecated,
             security=security, extra=extra,
         )  # fmt: skip
-        check_responses(responses, f"webhook {name!r}")
         declared = Webhook(
             name=check_name(name, "webhook"),
             schema=schema,
             method=check_method(method),
             shown_as=check_shown(shown_as, "webhook"),
-            documentation=documentation,
+            documentation=check_documentation(documentation, f"webhook {name!r}"),
             signal=Signal(f"Send the webhook {name}."),
             place=caller(),
             door=self,
@@ -240,13 +241,12 @@ class Webhooks:
             parameters=parameters, examples=examples, deprecated=deprecated, security=security,
             extra=extra,
         )  # fmt: skip
-        check_responses(responses, f"callback {name!r}")
         declared = Callback(
             name=check_name(name, "callback"),
             schema=webhook.schema if webhook else schema_or_webhook,
             method=check_method(method or (webhook.method if webhook else "POST")),
             shown_as=check_shown(shown_as, "callback"),
-            documentation=documentation,
+            documentation=check_documentation(documentation, f"callback {name!r}"),
             signal=Signal(f"Send the callback {name}."),
             place=caller(),
             door=self,
@@ -283,12 +283,12 @@ class Webhooks:
             OpenAPI Response Object.
         :param extra: merged last into the OpenAPI Operation Object.
         """
-        check_responses(responses, "operation")
         documentation = Documentation(
             summary=summary, description=description, operation_id=operation_id, tags=tags,
             responses=responses, parameters=parameters, deprecated=deprecated, security=security,
             extra=extra,
         )  # fmt: skip
+        documentation = check_documentation(documentation, "operation")
         return Operation(documentation=documentation, request=request, place=caller())
 
     def tenant_loader(self, loader: TenantLoader) -> TenantLoader:

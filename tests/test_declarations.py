@@ -344,3 +344,22 @@ def test_a_callback_may_stand_on_a_view_of_another_app(make_app: MakeApp) -> Non
     with internal.app_context():
         webhooks["onThing"].send({"name": "a"})
         assert "paths" not in webhooks.document() or webhooks.document()["paths"] == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"extra": ["x-a"]}, r"extra=\['x-a'\]: give an object"),
+        ({"extra": {"operationId": 7}}, "the operationId in extra= is no text"),
+        ({"parameters": {"name": "a"}}, "give a list of objects"),
+        ({"security": ["basic"]}, r"security=\['basic'\]: give a list of objects"),
+        ({"operation_id": 7}, "operation_id=7: give a text"),
+        ({"examples": [1]}, r"examples=\[1\]: give an object"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_at_once(
+    webhooks: Webhooks, said: dict[str, Any], told: str
+) -> None:
+    """The error names the argument and says what to give."""
+    with pytest.raises(DeclarationError, match=told):
+        webhooks.webhook("thing", Thing, **said)

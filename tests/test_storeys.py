@@ -30,6 +30,7 @@ STOREYS = (
         "telling",
         "explaining",
     ),  # fmt: skip
+    ("arguments",),
     ("declarations", "config"),
     ("store",),
     ("rules", "signals"),

@@ -171,7 +171,7 @@ class Schemas:
                 f"{name}: {schema!r} is no schema. Give a marshmallow schema (class or instance), "
                 "a JSON Schema as a dict, or an object with json_schema() and dump(payload)."
             )
-        if set(schema) == {"$ref"}:
+        if set(schema) == {"$ref"} and isinstance(schema["$ref"], str):
             return dict(schema)
         resolved = self.resolve(schema, name, outbound=outbound)
         wish = _clean(str(schema.get("title") or name))
