@@ -146,6 +146,20 @@ def test_an_error_of_sending_shows_no_payload(make: Any, webhooks: Webhooks, spa
     assert "canary" not in "".join(span.to_json() for span in found)
 
 
+@pytest.mark.parametrize("place", ["on_start", "on_end"])
+def test_a_broken_span_processor_stops_no_delivery(
+    make: Any, webhooks: Webhooks, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """What an exporter of the app's raises is logged, and the delivery goes on."""
+    app = make()
+    with app.app_context():
+        webhooks.subscribe(receiver.url, ["noted"])
+        webhooks["noted"].send({})
+        monkeypatch.setattr(PROVIDER._active_span_processor, place, lambda *_, **__: 1 / 0)
+        webhooks.run_until_idle()
+        assert [one.status for one in webhooks.deliveries()] == ["delivered"]
+
+
 def test_a_replay_days_later_is_linked_to_the_same_sending(
     make: Any, webhooks: Webhooks, receiver: Receiver, spans: Any
 ) -> None:
