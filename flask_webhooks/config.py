@@ -83,8 +83,9 @@ class Settings:
     #: For development: allow ``http`` and any port to ``localhost``, 127.0.0.0/8 and ::1.
     #: Default: whether the app is in debug mode.
     allow_loopback: bool = False
-    #: Whether requests may leave this machine. Default: not while the app is under ``TESTING``.
-    allow_outside: bool = True
+    #: Whether requests may leave this machine. Default: they may, but not while a receiver or a
+    #: clock of ``flask_webhooks.testing`` is in use.
+    allow_outside: bool | None = None
     #: A file of CA certificates in PEM form to trust instead of certifi's.
     ca_bundle: str | None = None
     #: Files in PEM form of a certificate and of its key, shown to receivers that ask for one.
@@ -144,7 +145,6 @@ def read_settings(config: Mapping[str, Any], *, debug: bool, testing: bool) -> S
     """
     values: dict[str, Any] = {
         "allow_loopback": debug,
-        "allow_outside": not testing,
         "worker": "external" if testing else "thread",
     }
     for key in sorted(k for k in config if isinstance(k, str) and k.startswith(PREFIX)):
@@ -204,6 +204,10 @@ def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError("give True or False.")
     return value
+
+
+def _optional_flag(value: Any) -> bool | None:
+    return None if value is None else _flag(value)
 
 
 def _positive(value: Any) -> float:
@@ -314,7 +318,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "allowed_networks": _networks,
     "denied_networks": _networks,
     "allow_loopback": _flag,
-    "allow_outside": _flag,
+    "allow_outside": _optional_flag,
     "ca_bundle": _optional_text,
     "client_cert": _client_cert,
     "subscriptions_per_host": _optional_count,

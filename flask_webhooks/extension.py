@@ -687,8 +687,8 @@ class Webhooks:
     def run_until_idle(self) -> None:
         """Deliver, in this process and before returning, all that is due now.
 
-        :raises WebhooksError: under ``TESTING`` a URL beyond this machine was to be called; names
-            it. It was not called.
+        :raises WebhooksError: in a test a URL beyond this machine was to be called; names it. It
+            was not called.
         """
         self._state.run_until_idle()
 

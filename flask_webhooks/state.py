@@ -344,7 +344,7 @@ class State:
         from .deliver.transport import Transport
 
         settings = self.settings
-        if not settings.allow_outside:
+        if settings.allow_outside is False:
             return StayingTransport(
                 settings.url_rules(),
                 note=self._strays.append,
@@ -363,14 +363,14 @@ class State:
     def run_until_idle(self) -> None:
         """Deliver, in this process and before returning, all that is due now.
 
-        :raises WebhooksError: under ``TESTING`` something was to leave the machine; nothing did.
+        :raises WebhooksError: in a test something was to leave the machine; nothing did.
         """
         self.worker.run_until_idle()
         strays = sorted(set(self._strays))
         self._strays.clear()
         if strays:
             raise WebhooksError(
-                f"Under TESTING nothing leaves the machine, and {', '.join(strays)} was to be "
+                f"Nothing leaves the machine in this test, and {', '.join(strays)} was to be "
                 "called. Subscribe the fixture webhook_receiver instead; or, if you mean it, set "
                 "WEBHOOKS_ALLOW_OUTSIDE = True."
             )

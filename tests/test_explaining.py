@@ -221,7 +221,7 @@ def test_a_blocked_url_looks_like_a_closed_port(shop: Shop) -> None:
     made, message = shop.webhooks.subscribe("https://inside.example/", ["paid"]), shop.send()
     inside = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 443))
     rules = shop.state.settings.url_rules()
-    shop.state.worker._transport = Transport(rules, resolver=lambda *_: [inside])
+    shop.state.worker._attempting._transport = Transport(rules, resolver=lambda *_: [inside])
     shop.deliver()
     [delivery] = shop.webhooks.deliveries()
     assert shop.webhooks.attempts(delivery)[0].outcome == "blocked"

@@ -306,7 +306,6 @@ def test_the_setting_reaches_the_worker(webhooks: Webhooks, make_app: Callable[.
     with receiving(answering(OK)) as receiver, receiving(relaying(receiver.port)) as proxy:
         app = make_app(
             WEBHOOKS_PROXY=f"http://127.0.0.1:{proxy.port}", WEBHOOKS_ALLOW_HTTP=True,
-            WEBHOOKS_ALLOW_OUTSIDE=True,
         )  # fmt: skip
         webhooks.init_app(app)
         with app.app_context():

@@ -50,11 +50,17 @@ def dialled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
 
 @pytest.mark.parametrize("url", ["https://shop.example/in?token=tell-nobody", "https://8.8.8.8/in"])
-def test_under_testing_nothing_leaves_the_machine(
-    tmp_path: Path, dialled: list[Any], url: str
+@pytest.mark.parametrize("told", ["setting", "clock", "receiver"])
+def test_nothing_leaves_the_machine(
+    tmp_path: Path, dialled: list[Any], url: str, told: str
 ) -> None:
-    """The error names the URL and the remedy; nobody was looked up or dialled."""
-    app, webhooks = make(tmp_path)
+    """Asked for by the setting, or with a clock or a receiver: nobody is looked up or dialled."""
+    settings = {"WEBHOOKS_ALLOW_OUTSIDE": False} if told == "setting" else {}
+    app, webhooks = make(tmp_path, **settings)
+    if told == "receiver":
+        WebhookReceiver(app).close()
+    if told == "clock":
+        VirtualClock(app)
     with app.app_context():
         webhooks.subscribe(url, ["booked"])
         webhooks["booked"].send({"train": "Owl"})
@@ -96,9 +102,9 @@ def test_a_document_is_asserted(tmp_path: Path) -> None:
     """A valid one passes; what is wrong is shown with its place."""
     app, _ = make(tmp_path)
     assert_document_valid(app)
-    wrong = {"paths": {"/x": {"get": {"responses": {"200": {}}}}}}
+    wrong = {"paths": {"/x/{id}": {"get": {"responses": {"200": {"description": "It."}}}}}}
     app, _ = make(tmp_path, WEBHOOKS_DOCUMENT=wrong)
-    with pytest.raises(AssertionError, match="of shop is not valid:\n  /paths/~1x/get"):
+    with pytest.raises(AssertionError, match=r"of shop is not valid:\n  /paths/~1x~1\{id\}/get: "):
         assert_document_valid(app)
 
 

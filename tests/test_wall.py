@@ -106,7 +106,7 @@ class Sender:
 def sender(make_app: Callable[..., Flask], webhooks: Webhooks, world: World) -> Iterator[Sender]:
     app = make_app(
         WEBHOOKS_ALLOW_HTTP=True, WEBHOOKS_SCHEDULE=[0], WEBHOOKS_RETENTION=None,
-        WEBHOOKS_DATABASE_URI="sqlite://", WEBHOOKS_ALLOW_OUTSIDE=True,
+        WEBHOOKS_DATABASE_URI="sqlite://",
     )  # fmt: skip
     app.config["WEBHOOKS_ALLOW_LOOPBACK"] = False
     webhooks.webhook("noted", {})

@@ -40,5 +40,5 @@ class StayingTransport(Transport):
         if not leaves:
             return super().send(outgoing)
         self._note(shown(outgoing.url))
-        detail = "Under TESTING nothing leaves the machine."
+        detail = "Nothing leaves the machine in this test."
         return Outcome(reason=Reason.blocked, detail=detail, duration=0.0)

@@ -9,6 +9,7 @@ from typing import Any
 from ..state import EXTENSION
 from ..store import queue
 from ..store.records import microseconds
+from .staying import stay_inside
 
 #: Moves of the clock after which a delivery that never settles is given up.
 _MOST_MOVES = 1000
@@ -25,6 +26,7 @@ class VirtualClock:
         self.now = time.time()
         self._state = app.extensions[EXTENSION]
         self._state.clock = self
+        stay_inside(self._state)
 
     def __call__(self) -> float:
         return self.now

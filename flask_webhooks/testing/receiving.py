@@ -18,6 +18,7 @@ from ..exceptions import VerificationError
 from ..rules.signing import verify
 from ..state import EXTENSION
 from ..store.records import Subscription
+from .staying import stay_inside
 
 #: What is done with one request, instead of the plain 200.
 _Script = Callable[["_Handler"], None]
@@ -100,6 +101,7 @@ class WebhookReceiver:
         state = app.extensions[EXTENSION]
         if not state.settings.allow_loopback:
             state.use(replace(state.settings, allow_loopback=True))
+        stay_inside(state)
         self._keys.extend(key.public for key in state.keyring.signing_keys)
         self._clock = lambda: state.clock()
 
