@@ -7,6 +7,7 @@ from typing import Any
 
 from ..describe.check import findings
 from ..describe.structure import structure
+from ..exceptions import DeclarationError
 from ..rules import signing
 from ..rules.ids import new_id
 from ..state import EXTENSION
@@ -18,10 +19,12 @@ def assert_document_valid(app: Any) -> None:
     With ``openapi-spec-validator`` installed (the extra ``check``) its structure is checked, too.
 
     :raises AssertionError: shows each thing that is wrong, and where.
-    :raises DeclarationError: the declarations contradict each other or the URL map.
     """
     with app.app_context():
-        document = app.extensions[EXTENSION].document()
+        try:
+            document = app.extensions[EXTENSION].document()
+        except DeclarationError as error:
+            raise AssertionError(f"The document of {app.name} is not valid: {error}") from error
     found = findings(document)
     wrong = sorted([*found, *(structure(document, found) or ())])
     if wrong:
