@@ -65,7 +65,8 @@ def _port(line: Connection, name: str) -> int:
 
 
 def _serve(line: Connection, port: int, make_app: Callable[[str], Flask], argument: str) -> None:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    for name in ("werkzeug", "flask_webhooks.delivery"):  # the story tells of it itself
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     server = make_server("127.0.0.1", port, make_app(argument), threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with suppress(EOFError, OSError):  # the line ends when the starting process drops it, or dies

@@ -169,7 +169,8 @@ def _ended(delivery: Delivery, last: Attempt | None) -> Told:
         return code, _CANCELLED.get(reason, f"It was cancelled: {reason}.")
     if reason in _EXHAUSTED:
         return reason, _EXHAUSTED[reason]
-    words = f"It was given up after {delivery.attempts} attempts. {_failed(last)}"
+    attempts = "1 attempt" if delivery.attempts == 1 else f"{delivery.attempts} attempts"
+    words = f"It was given up after {attempts}. {_failed(last)}"
     return "exhausted", words.rstrip()
 
 

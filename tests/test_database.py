@@ -102,6 +102,27 @@ def test_a_user_who_may_not_make_tables_is_told_what_to_do(tmp_path: Path) -> No
     database.dispose()
 
 
+@pytest.mark.parametrize(
+    "uri, told",
+    [
+        ("nonsense", "WEBHOOKS_DATABASE_URI is no URL"),
+        ("nosuch://user:tell-nobody@host/x", "WEBHOOKS_DATABASE_URI is no URL"),
+        ("oracle+cx_nosuch://user:tell-nobody@host/x", "WEBHOOKS_DATABASE_URI is no URL"),
+        ("mssql+pymssql://user:tell-nobody@host/x", "is not installed: pymssql"),
+        ("sqlite:////proc/nowhere/x.sqlite3", "The folder of the database can't be made"),
+        (
+            "mysql+pymysql://user:tell-nobody@127.0.0.1:1/x",
+            r"user:\*\*\*@127.0.0.1:1/x can't be used",
+        ),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named(uri: str, told: str) -> None:
+    """The error says what to set, and shows no password."""
+    with pytest.raises(StoreError, match=told) as refused:
+        send(Database(make_tables(), uri=uri))
+    assert "tell-nobody" not in str(refused.value)
+
+
 def test_sqlite_is_durable_and_lets_readers_read(tmp_path: Path) -> None:
     """Our own file: a write-ahead log, every commit on the disk, a wait instead of an error."""
     database = Database(make_tables(), uri=f"sqlite:///{tmp_path / 'own.sqlite3'}")

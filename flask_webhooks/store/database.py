@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from ..exceptions import StoreError
@@ -221,9 +221,9 @@ def _make_missing(engine: Engine, tables: Tables) -> None:
         except DBAPIError as error:
             if time.monotonic() > give_up or not _is_transient(error):
                 raise StoreError(
-                    "The tables of Flask-Webhooks are missing, or of an older version, and could "
-                    f"not be made: {type(error.orig).__name__}. Make them by 'flask webhooks "
-                    "create-tables' as a user who may."
+                    f"The database {_shown(engine.url)} can't be used: "
+                    f"{type(error.orig).__name__}. Is it reachable? If its user may not make or "
+                    "change tables, let one who may run 'flask webhooks create-tables'."
                 ) from error
             time.sleep(random.uniform(0.005, 0.05))
 
@@ -280,7 +280,26 @@ def _is_transient(error: DBAPIError) -> bool:
 
 
 def _own_engine(uri: str | None) -> Engine:
-    url = make_url(uri or "sqlite://")
+    try:
+        return _engine_of(make_url(uri or "sqlite://"))
+    except ArgumentError as error:  # without the text of the URL, which may hold a password
+        raise StoreError(
+            f"WEBHOOKS_DATABASE_URI is no URL that SQLAlchemy can use: {type(error).__name__}. "
+            "Give one such as postgresql+psycopg://user@host/database."
+        ) from None
+    except ImportError as error:
+        raise StoreError(
+            f"The driver that WEBHOOKS_DATABASE_URI names is not installed: {error.name}. Install "
+            "it, as by pip install 'Flask-Webhooks[postgresql]'."
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"The folder of the database can't be made: {error}. Set WEBHOOKS_DATABASE_URI to "
+            "another place."
+        ) from None
+
+
+def _engine_of(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
     if url.database in (None, "", ":memory:"):
@@ -291,6 +310,10 @@ def _own_engine(uri: str | None) -> Engine:
     engine = create_engine(url)
     event.listen(engine, "connect", _prepare_file)
     return engine
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True)
 
 
 def _foreign_keys_on(connection: Any, _: Any) -> None:
