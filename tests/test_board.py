@@ -258,7 +258,7 @@ def test_a_failure_is_two_clicks_from_its_reason(
     page = board.get(link).text
 
     assert link == f"/messages/{message}"
-    assert "It was given up after 1 attempts." in page
+    assert "It was given up after 1 attempt." in page
     assert "500 Internal Server Error" in page
     assert re.search(r"<details[^>]* open>.*<pre[^>]*><code>noted</code>", page, re.DOTALL)
 

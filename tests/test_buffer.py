@@ -12,7 +12,7 @@ def claimed(delivery_id: int, subscription_id: str = "sub_1", tenant: str | None
     return Claimed(
         delivery_id=delivery_id, token="token", number=1, position=1, message_id="msg_1",
         name="newBooking", body=b"{}", subscription_id=subscription_id, tenant=tenant,
-        url="https://a.example/", sealed_secret=None, callback=None, until=100,
+        url="https://a.example/", sealed_secret=None, callback=None, until=100, sent_at=1,
         failing_since=None,
     )  # fmt: skip
 

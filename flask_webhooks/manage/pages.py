@@ -8,9 +8,10 @@ from typing import Any
 from flask import Blueprint, Response, abort, request, send_from_directory, url_for
 
 from ..state import State
+from .files import is_own, own_file
 from .guide import Guide, guide
 from .kept import Kept
-from .templating import STATIC, TEMPLATES
+from .templating import TEMPLATES
 from .viewers import VIEWERS, Viewer, installed_files
 
 #: What every page here forbids, whatever it allows besides.
@@ -106,8 +107,8 @@ def _file(viewer: Viewer, path: str, local: bool) -> Mapping[str, Any]:
 
 def _asset(ui: str | None, name: str) -> Response:
     """One of our own static files, or one of the installed files of the viewer in use."""
-    if name in {path.name for path in STATIC.iterdir()}:
-        return send_from_directory(STATIC, name)
+    if is_own(name):
+        return own_file(name)
     folder = installed_files(ui) if ui else None
     if ui is None or folder is None or name not in VIEWERS[ui].files:
         abort(404)

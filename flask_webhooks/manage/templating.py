@@ -1,4 +1,4 @@
-"""The environment that renders our own pages, and the response that carries one."""
+"""The environment that renders our own pages."""
 
 from __future__ import annotations
 
@@ -16,6 +16,3 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-
-#: Our own static files.
-STATIC = HERE / "static"

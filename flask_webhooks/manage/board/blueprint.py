@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Blueprint, Response, send_from_directory
+from flask import Blueprint, Response
 
 from ...exceptions import (
     FilterError,
@@ -13,7 +13,7 @@ from ...exceptions import (
     UnknownWebhookError,
     WebhooksError,
 )
-from ..templating import STATIC
+from ..files import own_file
 from . import links, sent, subscribed
 from .door import Door
 from .guard import Guard, RefusedError, by_access
@@ -52,7 +52,7 @@ def _fill(guard: Guard, door: Door) -> None:
     def asset(name: str) -> Response:
         if name not in _FILES:
             raise sent.missing("file")
-        return send_from_directory(STATIC, name)
+        return own_file(name)
 
 
 def _answer_refusals(blueprint: Blueprint) -> None:
