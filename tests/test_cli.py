@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ import pytest
 from click.testing import Result
 from flask import Flask
 from marshmallow import Schema, fields, validate
+from werkzeug import Request
 
 from flask_webhooks import Webhooks, verify
+from flask_webhooks.cli.answering import Script, ScriptType
 from tests.conftest import Receiver
 
 
@@ -162,6 +165,7 @@ def project(tmp_path: Path) -> Iterator[Any]:
     instance = str(tmp_path / "instance")
     (tmp_path / "small.py").write_text(APP.format(instance=instance), "utf-8")
     started: list[subprocess.Popen[str]] = []
+    timers: list[threading.Timer] = []
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-u", "-m", "flask", "--app", "small", "webhooks", *arguments]
@@ -170,10 +174,15 @@ def project(tmp_path: Path) -> Iterator[Any]:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         started.append(process)
+        timers.append(
+            threading.Timer(60, process.kill)
+        )  # its output ends, and so does a wait for it
+        timers[-1].start()
         return process
 
     yield start
-    for process in started:
+    for process, timer in zip(started, timers, strict=True):
+        timer.cancel()
         process.kill()
         process.communicate()
 
@@ -200,15 +209,25 @@ def test_listen_verifies_and_prints_a_line(project: Any) -> None:
 
 
 def test_listen_answers_by_its_script(project: Any) -> None:
-    """One word after the other; the last one stays. A dropped connection has no status."""
-    listening = project("listen", "--port", "0", "--json", "--answer", "503,drop,201")
+    """One word after the other."""
+    listening = project("listen", "--port", "0", "--json", "--answer", "418,201")
     _line(listening, "whsec_")
-    for _ in range(4):
+    for _ in range(2):
         project("trigger", "thing").communicate(timeout=30)
-    told = [json.loads(_line(listening, "verdict")) for _ in range(4)]
-    assert [one["status"] for one in told] == [503, None, 201, 201]
+    told = [json.loads(_line(listening, "verdict")) for _ in range(2)]
+    assert [one["status"] for one in told] == [418, 201]
     assert {one["name"] for one in told} == {"thing"}
-    assert told[1]["verdict"] == "verified, and dropped without an answer"
+
+
+def test_the_last_word_of_a_script_stays() -> None:
+    """A dropped connection has no status; a slow answer comes when nobody waits any more."""
+    steps = ScriptType().convert("503,429:60,drop,slow,201", None, None)
+    script = Script(steps, too_long=0.0)
+    answers = [script(Request.from_values()) for _ in range(6)]
+    assert [(one.status, one.retry_after) for one in answers] == [
+        (503, None), (429, "60"), (None, None), (200, None), (201, None), (201, None)
+    ]  # fmt: skip
+    assert answers[2].verdict == "verified, and dropped without an answer"
 
 
 def test_deliveries_are_followed(project: Any) -> None:
