@@ -53,7 +53,10 @@ def serve(ready: Any, count: Any) -> None:
                 poll.register(connection, select.EPOLLIN)
                 continue
             connection, data = connections[descriptor]
-            received = connection.recv(65536)
+            try:
+                received = connection.recv(65536)
+            except ConnectionResetError:  # a worker was killed
+                received = b""
             if not received:
                 poll.unregister(connection)
                 connection.close()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, event, inspect, text
+from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from flask_webhooks.exceptions import StoreError
@@ -283,3 +284,33 @@ def test_a_statement_for_reading_begins_no_write(database: Database) -> None:
     database.read(lambda c: c.execute(database.tables.messages.select()).all())
     event.remove(database.engine, "before_cursor_execute", note)
     assert seen == ["SELECT"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_waits_for_what_is_under_way(tmp_path: Path) -> None:
+    """A transaction of another thread ends first, and the child finds nothing that is locked."""
+    database = Database(make_tables(), uri=f"sqlite:///{tmp_path / 'forked.sqlite3'}")
+    database.ensure_tables()
+    inside, ended = threading.Event(), threading.Event()
+
+    def work(connection: Connection) -> None:
+        inside.set()
+        while not database._gate._forking:
+            ended.wait(0.001)
+        ended.set()
+
+    thread = threading.Thread(target=database.write, args=(work,))
+    thread.start()
+    assert inside.wait(10)
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            database.write(lambda c: c.execute(text("DELETE FROM webhooks_messages")))
+            status = 0
+        finally:
+            os._exit(status)
+    assert ended.is_set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    database.dispose()

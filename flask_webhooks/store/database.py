@@ -20,6 +20,7 @@ from sqlalchemy.pool import StaticPool
 from ..exceptions import StoreError
 from . import making
 from .dialects import locks_rows, makes_tables_apart, one_at_a_time
+from .forking import Gate
 from .tables import Tables
 
 logger = logging.getLogger("flask_webhooks.store")
@@ -56,6 +57,7 @@ class Database:
         # Held while the only connection of a database in memory is in use.
         self._only_one = threading.RLock()
         self._tables_seen = False
+        self._gate = Gate(self._close_idle)
 
     @property
     def locks_rows(self) -> bool:
@@ -79,6 +81,13 @@ class Database:
         self._pid = os.getpid()
         if self._engine is not None and not _is_shared(self._engine):
             self._engine.dispose(close=False)
+
+    def _close_idle(self) -> None:
+        """Close what is idle before a fork, where a file of our own is open."""
+        engine = self._engine
+        own = engine is not None and self._session is None and self._pid == os.getpid()
+        if engine is not None and own and not (_is_shared(engine) or locks_rows(engine)):
+            engine.dispose()
 
     def _session_engine(self) -> Engine:
         current = self._current()
@@ -116,7 +125,8 @@ class Database:
     def _alone(self) -> Iterator[None]:
         """One at a time where there is one connection for all."""
         if not _is_shared(self.engine):
-            yield
+            with self._gate.passed():
+                yield
             return
         with self._only_one:
             if self._session is not None and _is_in_transaction(self.engine):
