@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,15 +69,25 @@ DOORS = {
 }
 
 
-def _modules() -> Iterator[tuple[str, ast.Module]]:
+@functools.cache
+def _modules() -> tuple[tuple[str, ast.Module], ...]:
+    return tuple(_parsed())
+
+
+def _parsed() -> Iterator[tuple[str, ast.Module]]:
     for path in sorted(ROOT.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         name = ".".join(part for part in parts if part != "__init__") or "flask_webhooks"
         yield name, ast.parse(path.read_text("utf-8"))
 
 
-def _imports(name: str, tree: ast.Module) -> Iterator[str]:
+@functools.cache
+def _imports(name: str, tree: ast.Module) -> tuple[str, ...]:
     """Everything that a module imports, also inside functions; our own modules without prefix."""
+    return tuple(_imported(name, tree))
+
+
+def _imported(name: str, tree: ast.Module) -> Iterator[str]:
     is_package = (ROOT / name.replace(".", "/")).is_dir()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -105,7 +116,7 @@ def _storey(module: str) -> int | None:
     return next((i for i, rooms in enumerate(STOREYS) if room in rooms), None)
 
 
-@pytest.mark.parametrize("name, tree", list(_modules()), ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("name, tree", _modules(), ids=lambda value: str(value)[:40])
 def test_imports_only_fall(name: str, tree: ast.Module) -> None:
     """No module imports one of its own storey or of a higher one, save inside its package."""
     storey = _storey(name)
