@@ -471,7 +471,7 @@ def answered(answer: bytes, transport: Make, method: str = "POST", **options: An
     """Send one request to a receiver that answers with these bytes and closes."""
     with receiving(answering(answer)) as receiver:
         url = f"http://127.0.0.1:{receiver.port}/"
-        outgoing = Outgoing(method=method, url=url, headers=(), body=b"{}", timeout=2)
+        outgoing = Outgoing(method=method, url=url, headers=(), body=b"{}", timeout=10)
         return transport(**options).send(outgoing)
 
 
