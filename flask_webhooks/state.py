@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from .declarations import Callback, Webhook
 from .delivering import Delivering
 from .emit import emit
 from .exceptions import ConfigurationError, WebhooksError
+from .key_file import key_file
 from .operating import Operating
 from .rules import echoes
 from .rules.filter_checks import check_filter
@@ -82,6 +82,8 @@ class State:
         self._lock = threading.RLock()
         self._strays: list[str] = []
         self._described: tuple[tuple[int, int], Description, list[Route]] | None = None
+        #: By endpoint and method; asked for at every request of the app.
+        self._callbacks: Mapping[tuple[str | None, str], tuple[Callback, ...]] = {}
         self._contracts: dict[str, Contract] = {}
         self._telling = Telling(app, self.database, lambda: self.settings.propagate_trace)
         self.delivering = Delivering(
@@ -102,7 +104,7 @@ class State:
     @cached_property
     def keyring(self) -> KeyRing:
         """The keys that seal secrets and sign captured callbacks."""
-        keys = self.settings.secret_keys or (_key_file(Path(self.app.instance_path) / _KEY_FILE),)
+        keys = self.settings.secret_keys or (key_file(Path(self.app.instance_path) / _KEY_FILE),)
         return KeyRing(keys)
 
     # Describe
@@ -114,9 +116,8 @@ class State:
 
     def callbacks_of(self, endpoint: str | None, method: str) -> tuple[Callback, ...]:
         """The callbacks that the view behind ``endpoint`` declares for ``method``."""
-        return next(
-            (r.callbacks for r in self.routes if (r.endpoint, r.method) == (endpoint, method)), ()
-        )
+        self._description()
+        return self._callbacks.get((endpoint, method), ())
 
     @property
     def description(self) -> Description:
@@ -146,7 +147,9 @@ class State:
         known = (len(declared), len(self.app.url_map._rules))
         with self._lock:
             if self._described is None or self._described[0] != known:
-                self._described = (known, *self._describe(declared))
+                described, marked = self._describe(declared)
+                self._described = (known, described, marked)
+                self._callbacks = {(r.endpoint, r.method): r.callbacks for r in reversed(marked)}
                 self._contracts.clear()
             return self._described[1], self._described[2]
 
@@ -344,20 +347,14 @@ class State:
         from .deliver.transport import Transport
 
         settings = self.settings
+        make: Callable[..., Transport] = partial(Transport, proxy=settings.proxy)
         if settings.allow_outside is False:
-            return StayingTransport(
-                settings.url_rules(),
-                note=self._strays.append,
-                response_limit=settings.response_limit,
-                verify=settings.ca_bundle or True,
-                client_cert=settings.client_cert,
-            )
-        return Transport(
+            make = partial(StayingTransport, note=self._strays.append)
+        return make(
             settings.url_rules(),
             response_limit=settings.response_limit,
             verify=settings.ca_bundle or True,
             client_cert=settings.client_cert,
-            proxy=settings.proxy,
         )
 
     def run_until_idle(self) -> None:
@@ -383,25 +380,3 @@ class State:
     def wake(self) -> None:
         """Say that there may be something to deliver. Commit hooks call it, so it never raises."""
         self.delivering.wake()
-
-
-def _key_file(path: Path) -> str:
-    """The random key that is kept beside the default database; made on first need."""
-    if path.exists():
-        return path.read_text("ascii").strip()
-    from .rules.signing import new_secret
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    key = new_secret().removeprefix("whsec_")
-    # Written apart and linked into place, so that a second process reads all of it or none.
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key + "\n")
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-    return path.read_text("ascii").strip()

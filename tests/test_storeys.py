@@ -32,7 +32,7 @@ STOREYS = (
         "explaining",
     ),  # fmt: skip
     ("arguments",),
-    ("declarations", "config"),
+    ("declarations", "config", "key_file"),
     ("store",),
     ("rules", "signals"),
     ("exceptions",),
