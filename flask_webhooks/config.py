@@ -57,8 +57,9 @@ class Settings:
     #: The Celery app that delivers, with ``WEBHOOKS_WORKER = "celery"``. Default: the one at
     #: ``app.extensions["celery"]``.
     celery: Any = None
-    #: How many deliveries one worker process makes at the same time.
-    worker_threads: int = 16
+    #: How many deliveries one worker process makes at the same time; a thread each is needed only
+    #: while connections are opened.
+    worker_threads: int = 64
     #: How many of them may go to one subscription at the same time.
     subscription_concurrency: int = 4
     #: Total deadline of an attempt in seconds: name lookup, connect, TLS, upload and answer.

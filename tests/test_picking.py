@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
-from flask_webhooks.deliver.pace import Pace
 from flask_webhooks.rules.picking import Candidate, in_turn, pick
 
 
@@ -60,30 +57,3 @@ def test_few_are_taken_at_once_whose_worker_died() -> None:
     suspects = [one(n)._replace(claims=1) for n in range(50)]
     picked = pick([*suspects, one(99)], 100, lambda subscription: 100)
     assert ids(picked) == [*range(32), 99]
-
-
-@pytest.mark.parametrize(
-    ("used", "waiting", "width"),
-    [(0.1, True, 2), (0.1, False, 1), (0.6, True, 1)],
-)
-def test_senders_grow_where_receivers_are_waited_for(
-    used: float, waiting: bool, width: int
-) -> None:
-    """They double while the processor idles and something waits; else they stay."""
-    pace = Pace(16, 0.0, 0.0)
-    assert pace.measure(1.0, used, waiting)
-    assert pace.width == width
-
-
-def test_senders_shrink_where_the_processor_is_waited_for() -> None:
-    """By half, down to one; and never above what is allowed."""
-    pace = Pace(6, 0.0, 0.0)
-    widths = []
-    for n in range(1, 5):
-        pace.measure(float(n), 0.0, True)
-        widths.append(pace.width)
-    for n in range(5, 9):
-        pace.measure(float(n), float(n - 4), True)
-        widths.append(pace.width)
-    assert widths == [2, 4, 6, 6, 3, 1, 1, 1]
-    assert not pace.measure(8.01, 4.0, True)

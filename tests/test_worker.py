@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,8 @@ class Receiver:
         self.sent.append(outgoing)
         return self.answer(outgoing)
 
-    def send_together(self, several: Sequence[Outgoing]) -> Iterator[tuple[int, None]]:
+    def begin(self, outgoing: Outgoing) -> None:
         """No connection is kept open: each is to be sent alone."""
-        return ((n, None) for n in range(len(several)))
 
     def close(self) -> None:
         self.closed = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..exceptions import SecretError
@@ -16,6 +16,7 @@ from .judging import Policy, judge, put_off
 from .outcome import Outcome, Reason
 from .ownership import Ownership
 from .signer import Headers, Signer
+from .together import Together
 from .transport import Outgoing, Transport
 from .witness import Begun, Witness
 
@@ -27,7 +28,7 @@ TO_SETTLE = 1.0
 PARKED = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """What came of a delivery that a sender took.
 
@@ -44,15 +45,10 @@ class Ended:
         """Whether nothing speaks against its receiver."""
         return self.outcome is None or self.outcome.reason in (Reason.answered, Reason.internal)
 
-    @property
-    def duration(self) -> float:
-        """Seconds that its receiver took."""
-        return 0.0 if self.outcome is None else self.outcome.duration
 
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """An attempt that is to be made."""
+@dataclass(slots=True, eq=False)
+class Ready:
+    """An attempt that is to be made: allowed and signed."""
 
     claimed: Claimed
     policy: Policy
@@ -109,40 +105,28 @@ class Attempting:
         self._uniform = uniform
 
     def attempt(self, claimed: Claimed) -> Ended:
-        """Attempt one delivery."""
-        ready = self._allowed(claimed)
-        return ready if isinstance(ready, Ended) else self._judged(ready, self._sent(ready))
+        """Attempt one delivery, from its beginning to its end."""
+        ready = self.allowed(claimed)
+        return ready if isinstance(ready, Ended) else self.made(ready)
 
-    def attempt_together(self, several: Sequence[Claimed]) -> Iterator[Ended]:
-        """Attempt several deliveries at the same time; each is given out as it ends.
+    def made(self, ready: Ready) -> Ended:
+        """Make an attempt, and wait for what it has to wait for."""
+        try:
+            failed, spent = self._ask_owner(ready)
+            outcome = failed or self._transport.send(ready.outgoing(spent))
+        except Exception as error:
+            outcome = _broken(ready.claimed, error)
+        return self.judged(ready, outcome)
 
-        Those for which a connection is to be opened first come after the others, one by one.
-        """
-        ready = []
-        for claimed in several:
-            one = self._allowed(claimed)
-            if isinstance(one, Ended):
-                yield one
-            else:
-                ready.append(one)
-        together = [one for one in ready if self._is_confirmed(one.claimed)]
-        alone = [one for one in ready if not self._is_confirmed(one.claimed)]
-        for n, outcome in self._transport.send_together([one.outgoing() for one in together]):
-            if outcome is None:
-                alone.append(together[n])
-            else:
-                yield self._judged(together[n], outcome)
-        for one in alone:
-            if self._is_late(one.claimed, one.policy):
-                yield Ended(one.claimed, None)
-            else:
-                yield self._judged(one, self._sent(one))
+    def together(self) -> Together[Ready]:
+        """For attempts that are made at the same time, on one thread."""
+        return Together(self._transport)
 
-    def _allowed(self, claimed: Claimed) -> _Ready | Ended:
+    def allowed(self, claimed: Claimed) -> Ready | Ended:
         """What is ready to be sent; or what comes of a delivery that is not to be attempted now."""
         started = self._clock()
         policy = self._policy_of(claimed.name)
-        if self._is_late(claimed, policy):
+        if self._is_late(claimed, policy, started):
             return Ended(claimed, None)
         if (wait := self._wait(claimed)) > 0:
             return Ended(claimed, put_off(claimed, "rate-limited", started + wait))
@@ -153,15 +137,15 @@ class Attempting:
             logger.error("Delivery %s is parked: %s", claimed.delivery_id, error)
             return Ended(claimed, put_off(claimed, "secret-unavailable", started + PARKED))
         except Exception as error:
-            ready = _Ready(claimed, policy, (), started)
-            return self._judged(ready, _broken(claimed, error))
+            ready = Ready(claimed, policy, (), started)
+            return self.judged(ready, _broken(claimed, error))
         begun = self._witness.began(claimed, policy.method)
         headers += begun.headers if begun else ()
-        return _Ready(claimed, policy, headers, started, begun)
+        return Ready(claimed, policy, headers, started, begun)
 
-    def _is_late(self, claimed: Claimed, policy: Policy) -> bool:
+    def _is_late(self, claimed: Claimed, policy: Policy, now: float) -> bool:
         """Whether a delivery waited here too long: its attempt could outlive its lease."""
-        left = claimed.until - microseconds(self._clock())
+        left = claimed.until - microseconds(now)
         return left < min(microseconds(policy.timeout + TO_SETTLE), 0.9 * self._lease)
 
     def _wait(self, claimed: Claimed) -> float:
@@ -175,21 +159,15 @@ class Attempting:
             wait = self.rates.wait(host_of(claimed.url), self._host_rate, now)
         return wait
 
-    def _sent(self, ready: _Ready) -> Outcome:
-        try:
-            failed, spent = self._ask_owner(ready)
-            return failed or self._transport.send(ready.outgoing(spent))
-        except Exception as error:
-            return _broken(ready.claimed, error)
-
-    def _is_confirmed(self, claimed: Claimed) -> bool:
+    def is_confirmed(self, claimed: Claimed) -> bool:
+        """Whether no owner is to be asked before."""
         passed = claimed.confirmed or _owned(claimed) in self._confirmed
         return self._ownership is None or passed
 
-    def _ask_owner(self, ready: _Ready) -> tuple[Outcome | None, float]:
+    def _ask_owner(self, ready: Ready) -> tuple[Outcome | None, float]:
         """Make the ownership check that is still to be passed: how it failed, and its seconds."""
         claimed = ready.claimed
-        if self._ownership is None or self._is_confirmed(claimed):
+        if self._ownership is None or self.is_confirmed(claimed):
             return None, 0.0
 
         def sign(message_id: str, body: bytes) -> Headers:
@@ -201,7 +179,8 @@ class Attempting:
             self._confirmed.add(_owned(claimed))
         return failed, time.monotonic() - began
 
-    def _judged(self, ready: _Ready, outcome: Outcome) -> Ended:
+    def judged(self, ready: Ready, outcome: Outcome) -> Ended:
+        """What follows from the outcome of an attempt."""
         if ready.begun is not None:
             ready.begun.ended(outcome)
         settlement = judge(

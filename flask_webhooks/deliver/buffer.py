@@ -13,8 +13,7 @@ class Buffer:
     """Hands out deliveries: the tenants in turn, and of each one subscription after the other.
 
     A subscription is *doubtful* when its last attempt got no answer: it gets one attempt at a time,
-    and all doubtful ones together never have more than half of what may be under way. It is *quick*
-    when its last attempt was answered at once: then several are handed out to one sender.
+    and all doubtful ones together never have more than half of what may be under way.
 
     :param cap: how many deliveries of one subscription may be under way at the same time.
     :param most: how many may be under way altogether.
@@ -24,7 +23,7 @@ class Buffer:
         self._cap = cap
         self._most = most
         self._doubtful_share = max(1, most // 2)
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
         self._waiting: dict[str, deque[Claimed]] = {}
         self._under_way: Counter[str] = Counter()
         #: For each tenant, in turn, the subscriptions that may begin another delivery, each once.
@@ -32,8 +31,6 @@ class Buffer:
         self._tenant_of: dict[str, str | None] = {}
         self._lined_up: set[str] = set()
         self._doubtful: set[str] = set()
-        self._quick: set[str] = set()
-        self._dismissed = 0
         #: How many deliveries wait for a sender.
         self.waiting = 0
         #: How many deliveries senders have taken and not finished.
@@ -42,13 +39,13 @@ class Buffer:
     @property
     def held(self) -> int:
         """How many deliveries wait or are under way."""
-        with self._changed:
+        with self._lock:
             return self.waiting + self.under_way
 
     @property
     def occupied(self) -> int:
         """How many are held, without doubtful ones that wait: they keep nobody else waiting."""
-        with self._changed:
+        with self._lock:
             return self.waiting + self.under_way - self._doubtful_waiting()
 
     def room(self, subscription_id: str, beyond: int = 0) -> int:
@@ -56,7 +53,7 @@ class Buffer:
 
         :param beyond: how many may wait besides those that may be under way.
         """
-        with self._changed:
+        with self._lock:
             held = self._under_way[subscription_id] + len(self._waiting.get(subscription_id, ()))
             if subscription_id in self._doubtful:
                 return 1 - held if self._doubtful_waiting() < self._doubtful_share else 0
@@ -64,67 +61,41 @@ class Buffer:
 
     def waits(self, subscription_id: str) -> int:
         """How many deliveries of a subscription wait for a sender."""
-        with self._changed:
+        with self._lock:
             return len(self._waiting.get(subscription_id, ()))
 
     def add(self, claimed: Sequence[Claimed]) -> None:
         """Take in what was leased."""
-        with self._changed:
+        with self._lock:
             for one in claimed:
                 self._tenant_of[one.subscription_id] = one.tenant
                 self._waiting.setdefault(one.subscription_id, deque()).append(one)
                 self._line_up(one.subscription_id)
             self.waiting += len(claimed)
-            self._changed.notify(len(claimed))
 
-    def take(self, most: int = 1) -> list[Claimed] | None:
-        """The next delivery to send, or the next few, where their receivers are quick.
+    def take(self) -> list[Claimed]:
+        """All that may be sent now."""
+        with self._lock:
+            taken = []
+            while (subscription_id := self._next()) is not None:
+                taken.append(self._begin(subscription_id))
+            return taken
 
-        Waits for one. ``None`` when the asking thread is to end.
-
-        :param most: how many may be sent together.
-        """
-        with self._changed:
-            while not self._dismissed:
-                if (subscription_id := self._next()) is not None:
-                    return self._handful(subscription_id, most)
-                self._changed.wait()
-            self._dismissed -= 1
-            return None
-
-    def finish(self, claimed: Claimed, answered: bool, quick: bool = False) -> None:
-        """Say that a delivery that was taken is over, whether its receiver answered, and at once.
-
-        The sender of a quick one is back soon to take the next; nobody else is woken for that.
-        """
+    def finish(self, claimed: Claimed, answered: bool) -> None:
+        """Say that a delivery that was taken is over, and whether its receiver answered."""
         subscription_id = claimed.subscription_id
-        with self._changed:
+        with self._lock:
             self.under_way -= 1
             self._under_way[subscription_id] -= 1
             if not self._under_way[subscription_id]:
                 del self._under_way[subscription_id]
             (self._doubtful.discard if answered else self._doubtful.add)(subscription_id)
-            (self._quick.add if quick else self._quick.discard)(subscription_id)
             self._line_up(subscription_id)
             self._forget_if_gone(subscription_id)
-            if self._in_turn and not quick:
-                self._changed.notify()
-
-    def nudge(self) -> None:
-        """Wake a sender that waits though there is something to send."""
-        with self._changed:
-            if self._in_turn:
-                self._changed.notify()
-
-    def dismiss(self, threads: int) -> None:
-        """Let as many threads end, each as soon as it asks for more."""
-        with self._changed:
-            self._dismissed += threads
-            self._changed.notify(threads)
 
     def clear(self) -> list[Claimed]:
         """Give up, and give back, all that no sender has taken."""
-        with self._changed:
+        with self._lock:
             unbegun = [one for line in self._waiting.values() for one in line]
             self._waiting.clear()
             self._tenant_of = {s: self._tenant_of[s] for s in self._under_way}
@@ -152,47 +123,31 @@ class Buffer:
     def _forget_if_gone(self, subscription_id: str) -> None:
         if subscription_id not in self._waiting and subscription_id not in self._under_way:
             self._tenant_of.pop(subscription_id, None)
-            self._quick.discard(subscription_id)
 
-    def _handful(self, first: str, most: int) -> list[Claimed]:
-        taken, subscription_id = [self._begin(first)], first
-        while len(taken) < most and subscription_id in self._quick:
-            following = self._next(quick=True)
-            if following is None:
-                break
-            subscription_id = following
-            taken.append(self._begin(following))
-        return taken
-
-    def _next(self, quick: bool = False) -> str | None:
-        """Whose turn it is; with ``quick``, among the quick ones."""
+    def _next(self) -> str | None:
+        """Whose turn it is."""
         if self.under_way >= self._most:
             return None
         for _ in range(len(self._in_turn)):
             tenant = next(iter(self._in_turn))
             line = self._in_turn.pop(tenant)
-            found = self._next_of(line, quick)
+            found = self._next_of(line)
             if line:  # whoever had a turn goes to the end
                 self._in_turn[tenant] = line
             if found is not None:
                 return found
         return None
 
-    def _next_of(self, line: deque[str], quick: bool) -> str | None:
+    def _next_of(self, line: deque[str]) -> str | None:
         for _ in range(len(line)):
             subscription_id = line.popleft()
-            if not self._may_be_next(subscription_id, quick):
+            if subscription_id in self._doubtful and not self._has_share_left():
                 line.append(subscription_id)
                 continue
             self._lined_up.remove(subscription_id)
             if self._may_begin(subscription_id):  # it may have become doubtful meanwhile
                 return subscription_id
         return None
-
-    def _may_be_next(self, subscription_id: str, quick: bool) -> bool:
-        if quick:
-            return subscription_id in self._quick
-        return subscription_id not in self._doubtful or self._has_share_left()
 
     def _has_share_left(self) -> bool:
         under_way = (n for s, n in self._under_way.items() if s in self._doubtful)

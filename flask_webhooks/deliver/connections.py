@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -19,7 +19,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from ..rules.urls import Destination
 from .deadline import Deadline
 from .dialling import Dialler
-from .exchange import Answer, Message, Stale, Wire, ready
+from .exchange import Answer, Message, Stale, Wire
 from .outcome import Failure, Reason, explained
 
 #: Most idle connections, to all hosts together.
@@ -57,7 +57,7 @@ def tls_context(verify: bool | str, client_cert: tuple[str, str] | None = None) 
     return context
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Begun:
     """A request that was sent, and waits for its answer.
 
@@ -81,13 +81,6 @@ class Begun:
         answer = self.wire.end(self.deadline.clock())
         self.put_back()
         return answer
-
-
-def some_of(begun: Sequence[Begun]) -> list[Begun]:
-    """Wait until some of the requests can go on, or the deadline of one has passed."""
-    seconds = max(min(one.deadline.left() for one in begun), 0.0)
-    able = ready([one.wire for one in begun], seconds)
-    return [one for one in begun if one.wire in able or one.deadline.left() <= 0]
 
 
 class Connections:
@@ -122,18 +115,13 @@ class Connections:
         return answer
 
     def begin(self, destination: Destination, message: Message, deadline: Deadline) -> Begun | None:
-        """Send a request on a kept connection, and wait for nothing; ``None`` if there is none."""
+        """Put a request on a kept connection, to be pushed; ``None`` if there is none."""
         origin = _origin(destination)
         wire = self._kept(origin, deadline.clock())
         if wire is None:
             return None
-        begun = Begun(wire=wire, deadline=deadline, put_back=partial(self._put_back, origin, wire))
-        try:
-            wire.begin(message)
-        except BaseException:
-            wire.close()
-            raise
-        return begun
+        wire.begin(message)
+        return Begun(wire, deadline, partial(self._put_back, origin, wire))
 
     def _put_back(self, origin: _Origin, wire: Wire) -> None:
         if wire.reusable and wire.idle_since - wire.born < LIFE_SECONDS:

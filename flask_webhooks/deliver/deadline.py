@@ -12,6 +12,7 @@ from .outcome import Failure, Reason
 class Deadline(Timeout):
     """When an attempt has to end. A ``Timeout`` only so that requests hands it through.
 
+    :ivar ends: when it passes, by its clock.
     :ivar phase: what is being done, for the message when time is up.
     """
 
@@ -19,7 +20,8 @@ class Deadline(Timeout):
         self.clock = clock
         self.phase = "starting"
         self._seconds = seconds
-        self._end = clock() + seconds
+        self.started = clock()
+        self.ends = self.started + seconds
 
     def remaining(self) -> float:
         """Give the seconds left: more than 0, or it raises :class:`Failure`."""
@@ -30,7 +32,7 @@ class Deadline(Timeout):
 
     def left(self) -> float:
         """The seconds left, below 0 when it has passed."""
-        return self._end - self.clock()
+        return self.ends - self.clock()
 
     def passed(self) -> Failure:
         return Failure(Reason.timeout, f"{self._seconds:g} s were over while {self.phase}")

@@ -1,7 +1,7 @@
 """Exchanges one HTTP/1 request for one answer over a connected socket, inside a deadline.
 
 The socket never blocks: whatever has to be waited for is waited for in :meth:`Wire.exchange`, or
-for several at once in :func:`ready`, and both know how long is left. So a receiver that trickles,
+for many at once in a :class:`Watch`, and both know how long is left. So a receiver that trickles,
 stalls or never reads can't outlive the deadline. llhttp (by httptools) reads the answer, strictly;
 here its size is bounded.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import select
 import socket
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httptools
@@ -37,7 +36,7 @@ class Stale(Exception):
     """A kept-alive connection turned out to be closed before any byte of an answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Message:
     """The bytes of a request, and what to take of its answer.
 
@@ -194,13 +193,14 @@ class Wire:
         :raises Stale: a used connection was closed before any byte of an answer.
         """
         self.begin(message)
+        self.push()
         self._wait(deadline)
         while not self.advance(deadline):
             self._wait(deadline)
         return self.end(deadline.clock())
 
     def begin(self, message: Message) -> None:
-        """Send of a request what the socket takes now; from then on :meth:`advance`."""
+        """Take a request; from then on :meth:`push` once, and :meth:`advance`."""
         self._reader.reset()
         self.reusable = False
         self._message = message
@@ -209,7 +209,6 @@ class Wire:
         head, body = message.head, message.body
         parts = [head + body] if len(body) < _CHUNK else [head, body]
         self._unsent = [memoryview(part) for part in parts]
-        self._push()
 
     def advance(self, deadline: Deadline) -> bool:
         """Send and read what can be now, without waiting; whether the exchange is over.
@@ -218,8 +217,13 @@ class Wire:
         :raises Stale: likewise.
         """
         try:
-            deadline.remaining()
-            return self._advanced()
+            if self._advanced():
+                return True
+            # After the look: what came in time counts, though this thread came late.
+            if deadline.left() > 0:
+                return False
+            deadline.phase = self._phase
+            raise deadline.passed()
         except Failure as failure:
             return self._broken(failure)
 
@@ -234,7 +238,7 @@ class Wire:
 
     def _advanced(self) -> bool:
         reader = self._reader
-        self._push()
+        self.push()
         data = self._pull()
         if data is None:
             return False
@@ -257,11 +261,15 @@ class Wire:
 
     def _wait(self, deadline: Deadline) -> None:
         """Wait until the socket is ready, or the deadline has passed."""
-        answering = "reading the answer" if self._received else "waiting for an answer"
-        deadline.phase = "sending the request" if self._unsent else answering
         self._readiness.wait(self.sending, max(deadline.left(), 0.0))
 
-    def _push(self) -> None:
+    @property
+    def _phase(self) -> str:
+        if self._unsent:
+            return "sending the request"
+        return "reading the answer" if self._received else "waiting for an answer"
+
+    def push(self) -> None:
         """Send what the socket takes now, and take it off the list."""
         unsent = self._unsent
         try:
@@ -306,14 +314,58 @@ class Wire:
         reader.answer.truncated = reader.framed
 
 
-def ready(wires: Sequence[Wire], seconds: float) -> list[Wire]:
-    """Those of the wires that can go on; waits for one so long at most."""
-    if not hasattr(select, "poll"):  # Windows
-        sending = [wire for wire in wires if wire.sending]
-        readable, writable, _ = select.select(wires, sending, [], seconds)
-        return [wire for wire in wires if wire in readable or wire in writable]
-    poll, of = select.poll(), {}
-    for wire in wires:
-        of[wire.fileno()] = wire
-        poll.register(wire, select.POLLIN | select.POLLOUT if wire.sending else select.POLLIN)
-    return [of[descriptor] for descriptor, _ in poll.poll(seconds * 1000)]
+class Watch:
+    """Waits for many sockets at once, on one thread; any thread may end the wait."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll() if hasattr(select, "poll") else None  # Windows has none
+        self._sending: dict[int, bool] = {}
+        self._bell, self._rope = socket.socketpair()
+        self._bell.setblocking(False)
+        self._rope.setblocking(False)
+        self._rung = False
+        self.add(self._bell.fileno())
+
+    def add(self, descriptor: int, sending: bool = False) -> None:
+        """Wait for a socket to be readable, and writable where something is still to be sent."""
+        self._sending[descriptor] = sending
+        if self._poll is not None:
+            flags = select.POLLIN | select.POLLOUT if sending else select.POLLIN
+            self._poll.register(descriptor, flags)
+
+    def remove(self, descriptor: int) -> None:
+        """Wait for it no more. To be said before it is closed: its number may come again."""
+        del self._sending[descriptor]
+        if self._poll is not None:
+            self._poll.unregister(descriptor)
+
+    def wait(self, seconds: float | None) -> list[int]:
+        """The sockets that can go on; waits for one so long at most, or until :meth:`wake`."""
+        ready = self._ready(seconds)
+        bell = self._bell.fileno()
+        if bell in ready:
+            ready.remove(bell)
+            self._bell.recv(64)
+            # Only now: whoever finds it rung doesn't ring, and the caller looks after this.
+            self._rung = False
+        return ready
+
+    def _ready(self, seconds: float | None) -> list[int]:
+        if self._poll is None:
+            sending = [one for one, still in self._sending.items() if still]
+            return list({*sum(select.select([*self._sending], sending, [], seconds)[:2], [])})
+        waited = None if seconds is None else max(seconds, 0.0) * 1000
+        return [descriptor for descriptor, _ in self._poll.poll(waited)]
+
+    def wake(self) -> None:
+        """End the wait that is under way, or the next one. Never blocks."""
+        if not self._rung:
+            self._rung = True
+            try:
+                self._rope.send(b"\0")
+            except OSError:  # closed meanwhile: nobody waits any more
+                return
+
+    def close(self) -> None:
+        self._bell.close()
+        self._rope.close()

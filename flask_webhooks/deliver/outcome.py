@@ -29,7 +29,7 @@ class Reason(StrEnum):
     internal = "internal"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Outcome:
     """The result of one attempt.
 

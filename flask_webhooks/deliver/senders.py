@@ -1,33 +1,34 @@
-"""The threads that attempt what is leased; what ended waits here until it is written."""
+"""The threads that attempt what is leased; what ended waits here until it is written.
+
+One thread carries on all exchanges whose connections are open, however many. What has to open one
+first, or to ask an owner, is done on threads of its own: a look-up or a handshake may take long.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from ..store.records import Claimed, Settlement
-from .attempting import Attempting, Ended
+from .attempting import Attempting, Ended, Ready
 from .buffer import Buffer
-from .pace import Pace
+from .outcome import Outcome
+from .threads import Threads
+from .together import UNDER_WAY, Together
 
 logger = logging.getLogger("flask_webhooks.worker")
 
-#: Deliveries that one thread attempts at the same time, where receivers are quick.
-TOGETHER = 8
-#: Seconds within which a quick receiver has answered.
-QUICK = 0.25
-
 
 class Senders:
-    """A pool of threads, as wide as its pace says.
+    """What sends, for one worker.
 
     :param per_subscription: deliveries of one subscription that may be under way.
     :param most: deliveries that may be under way altogether; there are no more threads than that.
     :param noticed: called by the threads when something ended.
-    :ivar buffer: what waits for a sender.
+    :ivar buffer: what waits to be sent.
     :ivar done: outcomes to be written.
     :ivar returned: leases to be handed back.
     """
@@ -42,9 +43,7 @@ class Senders:
     ) -> None:
         self._attempting = attempting
         self._noticed = noticed
-        self._most = most
-        self._pace = Pace(most, time.monotonic(), time.process_time())
-        self._threads = 0
+        self._together: Together[Ready] | None = None
         self.buffer = Buffer(per_subscription, most)
         self.done: deque[Settlement] = deque()
         self.returned: deque[Claimed] = deque()
@@ -59,61 +58,85 @@ class Senders:
         """Whether nothing is to be written."""
         return not (self.done or self.returned)
 
-    @property
-    def is_stuck(self) -> bool:
-        """Whether deliveries wait though there could be more threads."""
-        return self.buffer.waiting > 0 and not self._pace.is_widest
-
     def send(self, claimed: Sequence[Claimed]) -> None:
         """Let the threads attempt deliveries."""
         self.buffer.add(claimed)
-        self.employ(min(self._pace.width, self.buffer.held))
+        if self._together is None:
+            self._together = self._attempting.together()
+            threading.Thread(
+                target=self._carry_on, args=(self._together,), name="webhooks-sender", daemon=True
+            ).start()
+        self._together.wake()
 
-    def adapt(self) -> None:
-        """Have as many threads as help, now and then."""
-        self.buffer.nudge()
-        waiting = self.buffer.waiting > 0
-        if not self._pace.measure(time.monotonic(), time.process_time(), waiting):
-            return
-        if self._threads > self._pace.width or waiting:
-            self.employ(self._pace.width)
-
-    def employ(self, threads: int) -> None:
-        """Have so many threads; those that are too many end when they are done."""
-        self.buffer.dismiss(max(self._threads - threads, 0))
-        for _ in range(threads - self._threads):
-            threading.Thread(target=self._work, name="webhooks-sender", daemon=True).start()
-        self._threads = threads
+    def dismiss(self) -> None:
+        """Let the threads end; the next :meth:`send` starts others."""
+        together, self._together = self._together, None
+        if together is not None:
+            together.wake()
 
     def attempt(self, claimed: Claimed) -> None:
         """Attempt a delivery on the thread that calls."""
         self._note(self._attempting.attempt(claimed))
 
-    def _work(self) -> None:
-        while (taken := self.buffer.take(TOGETHER)) is not None:
-            left = {one.delivery_id: one for one in taken}
-            try:
-                for ended in self._attempts(taken):
-                    self._note(ended)
-                    self._finish(left.pop(ended.claimed.delivery_id), ended)
-            except BaseException:
-                # Nothing is known of them: their leases end. If that goes on they are set aside.
-                logger.exception("Deliveries %s could not be judged.", list(left))
-            for one in left.values():
-                self.buffer.finish(one, answered=True)
-            self._noticed()
+    def _carry_on(self, together: Together[Ready]) -> None:
+        """Begin what may begin, and take note of what ends, until dismissed."""
+        openers = Threads(partial(self._make, together), "webhooks-opener")
+        try:
+            while self._together is together:
+                for claimed in self.buffer.take():
+                    try:
+                        self._begin(claimed, together, openers)
+                    except BaseException:
+                        self._give_up(claimed)
+                for ready, outcome in together.ended():
+                    try:
+                        self._end(ready, outcome, openers)
+                    except BaseException:
+                        self._give_up(ready.claimed)
+                self._noticed()
+        finally:
+            openers.dismiss()
+            for ready in together.close():
+                self.buffer.finish(ready.claimed, answered=True)
 
-    def _attempts(self, taken: Sequence[Claimed]) -> Iterable[Ended]:
-        if len(taken) == 1:
-            return [self._attempting.attempt(taken[0])]
-        return self._attempting.attempt_together(taken)
+    def _begin(self, claimed: Claimed, together: Together[Ready], openers: Threads[Ready]) -> None:
+        ready = self._attempting.allowed(claimed)
+        if isinstance(ready, Ended):
+            self._finish(ready)
+        elif not self._attempting.is_confirmed(claimed):
+            openers.hand(ready)
+        else:
+            begun = together.begin(ready.outgoing(), ready)
+            if begun is not UNDER_WAY:
+                self._end(ready, begun, openers)
+
+    def _end(self, ready: Ready, outcome: Outcome | None, openers: Threads[Ready]) -> None:
+        if outcome is None:  # no connection was open
+            openers.hand(ready)
+        else:
+            self._finish(self._attempting.judged(ready, outcome))
+
+    def _make(self, together: Together[Ready], ready: Ready) -> None:
+        """Make an attempt on a thread of its own."""
+        try:
+            self._finish(self._attempting.made(ready))
+        except BaseException:
+            self._give_up(ready.claimed)
+        self._noticed()
+        if self.buffer.waiting:
+            together.wake()
+
+    def _give_up(self, claimed: Claimed) -> None:
+        # Nothing is known of it: its lease ends. If that goes on it is set aside.
+        logger.exception("Delivery %s could not be judged.", claimed.delivery_id)
+        self.buffer.finish(claimed, answered=True)
+
+    def _finish(self, ended: Ended) -> None:
+        self._note(ended)
+        self.buffer.finish(ended.claimed, ended.answered)
 
     def _note(self, ended: Ended) -> None:
         if ended.settlement is None:
             self.returned.append(ended.claimed)
         else:
             self.done.append(ended.settlement)
-
-    def _finish(self, claimed: Claimed, ended: Ended) -> None:
-        quick = ended.answered and ended.duration < QUICK
-        self.buffer.finish(claimed, ended.answered, quick)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from ..exceptions import RefusedURLError
 from ..rules.addresses import Address
 from ..rules.headers import folded, is_name
 from ..rules.urls import Destination, UrlRules, check_url
-from .connections import Begun, Connections, some_of, tls_context
+from .connections import Begun, Connections, tls_context
 from .deadline import Deadline
 from .dialling import Dialler, Resolver, is_own
 from .exchange import Answer, Message, Stale
@@ -33,7 +33,7 @@ _OURS = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Outgoing:
     """One request to send.
 
@@ -92,47 +92,29 @@ class Transport:
             return self._failed(error, started)
         return self._answered(answer, started)
 
-    def send_together(self, several: Sequence[Outgoing]) -> Iterator[tuple[int, Outcome | None]]:
-        """Make several attempts at the same time, each on a connection that is kept open.
+    def begin(self, outgoing: Outgoing) -> Begun | Outcome | None:
+        """Send a request on a connection that is kept open, and wait for nothing.
 
-        :returns: outcomes as they come, each with its place among ``several``; ``None`` for what
-            is to be sent alone, since no connection was open.
+        :returns: what :meth:`advance` carries on; an outcome, if it failed at once; or ``None``
+            if no connection is open, so that nothing was sent.
         """
         started = self._clock()
-        under_way: dict[Begun, int] = {}
-        try:
-            for n, outgoing in enumerate(several):
-                begun = self._begun(outgoing)
-                if isinstance(begun, Begun):
-                    under_way[begun] = n
-                else:
-                    yield n, begun
-            while under_way:
-                for begun in some_of(list(under_way)):
-                    over, outcome = self._advanced(begun, started)
-                    if over:
-                        yield under_way.pop(begun), outcome
-        finally:
-            for begun in under_way:
-                begun.wire.close()
-
-    def _begun(self, outgoing: Outgoing) -> Begun | Outcome | None:
         try:
             begun: Begun | None = self._adapted(outgoing, self._route(outgoing.url, together=True))
             return begun
         except Exception as error:
-            return self._failed(error, self._clock())
+            return self._failed(error, started)
 
-    def _advanced(self, begun: Begun, started: float) -> tuple[bool, Outcome | None]:
+    def advance(self, begun: Begun) -> tuple[bool, Outcome | None]:
         """Whether an exchange is over, and its outcome; none where its connection was stale."""
         try:
-            return (
-                (True, self._answered(begun.end(), started)) if begun.advance() else (False, None)
-            )
+            if not begun.advance():
+                return False, None
+            return True, self._answered(begun.end(), begun.deadline.started)
         except Stale:
             return True, None
         except Exception as error:
-            return True, self._failed(error, started)
+            return True, self._failed(error, begun.deadline.started)
 
     def _adapted(self, outgoing: Outgoing, route: _Route) -> Any:
         deadline: Any = Deadline(outgoing.timeout, self._clock)
@@ -155,6 +137,10 @@ class Transport:
             detail=answer.detail,
             duration=self._clock() - started,
         )
+
+    def now(self) -> float:
+        """The seconds by which deadlines are counted."""
+        return self._clock()
 
     def close(self) -> None:
         """Close idle connections now, and those in use when their exchange ends.

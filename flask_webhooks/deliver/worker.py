@@ -172,7 +172,7 @@ class Worker:
             self._wake.wait(_SETTLE_EVERY)
         if not self._running:
             with self._stepping:
-                self._senders.employ(0)
+                self._senders.dismiss()
 
     def deliver(self, delivery_ids: Sequence[int]) -> None:
         """Deliver those that an engine was given, in this call and one after the other.
@@ -222,7 +222,6 @@ class Worker:
             ended, disabled = self._write()
             busy = bool(ended)
             if not self._stopping.is_set():
-                self._senders.adapt()
                 busy |= self._take_on()
         self._tell_all(ended, disabled)
         return busy
@@ -272,9 +271,8 @@ class Worker:
         while (left := until - time.monotonic()) > 0:
             if self._wake.wait(min(left, _SETTLE_EVERY) if self._senders.buffer.held else left):
                 return
-            if not self._senders.is_settled or self._senders.is_stuck:
+            if not self._senders.is_settled:
                 return
-            self._senders.buffer.nudge()
 
     def _pause(self) -> float:
         """Seconds until the next look: the poll interval, or until something comes due sooner."""
@@ -377,7 +375,7 @@ class Worker:
         self._ended.clear()
         if claimed:
             self._policies.clear()
-            self._low = len(claimed) // 4
+            self._low = len(claimed) // 8
             self._note_rates(claimed)
             self._senders.send(claimed)
         return len(claimed) + len(poisoned)
@@ -422,7 +420,7 @@ class Worker:
             self._wake.wait(_SETTLE_EVERY)
         if not self._senders.is_idle:
             logger.warning("Stopped with %s deliveries under way.", self._senders.buffer.under_way)
-        self._senders.employ(0)
+        self._senders.dismiss()
         self._transport.close()
 
 

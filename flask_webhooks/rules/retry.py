@@ -6,6 +6,7 @@ Source: Standard Webhooks 1.0.0, "Deliverability and reliability"; RFC 9110 sect
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def schedule_of(value: Any) -> tuple[float, ...]:
     return tuple(float(delay) for delay in delays)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Decision:
     """What becomes of a delivery after an attempt.
 
@@ -65,7 +66,8 @@ class Decision:
     disable: bool = False
 
 
-def accepts(declared: Sequence[str], status: int) -> bool:
+@functools.lru_cache(1024)
+def accepts(declared: tuple[str, ...], status: int) -> bool:
     """Whether a status code is among the declared answers: ``("2XX",)``, ``("200", "4XX")``.
 
     Input: ``("200", "2XX"), 204``. Output: ``True``. A redirect is never accepted.

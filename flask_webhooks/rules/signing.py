@@ -51,6 +51,7 @@ def new_secret(randbytes: Callable[[int], bytes] = token_bytes) -> str:
     return _SECRET + b64encode(randbytes(32)).decode()
 
 
+@functools.lru_cache(1024)
 def check_secret(secret: str) -> bytes:
     """The key bytes of a ``whsec_…`` secret.
 

@@ -1,4 +1,7 @@
-"""What the store hands out: frozen values, one class for each noun."""
+"""What the store hands out: values, one class for each noun, and never changed.
+
+Those that are made for every attempt are not frozen, which would cost several microseconds each.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +120,7 @@ class Delivery:
     settled_at: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Attempt:
     """One HTTP try of a delivery."""
 
@@ -134,7 +137,7 @@ class Attempt:
     duration: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Claimed:
     """A delivery under lease, with all that an attempt needs."""
 
@@ -170,7 +173,7 @@ class Claimed:
     failing_since: int | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Settlement:
     """What came of a claim, ready to be written: the attempt and the decision.
 

@@ -1,0 +1,115 @@
+"""Carries on many exchanges at the same time, on one thread and on connections that are open.
+
+Whatever has to be waited for is waited for once, for all of them; so a receiver that hangs costs
+no thread. What could only be waited for alone, a look-up or a handshake, is not done here.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf
+from typing import Generic, TypeVar
+
+from .connections import Begun
+from .exchange import Watch, Wire
+from .outcome import Outcome
+from .transport import Outgoing, Transport
+
+T = TypeVar("T")
+
+
+class UnderWay(Enum):
+    """An exchange goes on."""
+
+    under_way = "under way"
+
+
+UNDER_WAY = UnderWay.under_way
+
+
+class Together(Generic[T]):
+    """Exchanges that are under way, each with something that it is for.
+
+    For one thread; only :meth:`wake` is for others.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._watch = Watch()
+        self._under_way: dict[int, tuple[Begun, T]] = {}
+        #: Those that were begun, and nothing is sent of yet.
+        self._begun: list[Wire] = []
+        #: No deadline passes before; there may be none that passes then.
+        self._first_deadline = inf
+
+    def begin(self, outgoing: Outgoing, what: T) -> Outcome | UnderWay | None:
+        """Send a request, and wait for nothing.
+
+        :returns: that it is under way; how it failed at once; or ``None`` if no connection is open,
+            so that nothing was sent.
+        """
+        begun = self._transport.begin(outgoing)
+        if not isinstance(begun, Begun):
+            return begun
+        self._under_way[begun.wire.fileno()] = begun, what
+        self._begun.append(begun.wire)
+        self._first_deadline = min(self._first_deadline, begun.deadline.ends)
+        return UNDER_WAY
+
+    def ended(self) -> list[tuple[T, Outcome | None]]:
+        """Wait for some to end, or for :meth:`wake`.
+
+        :returns: what they were for, and their outcomes; none where it turned out that the
+            connection had been closed before, so that the request is to be sent on another.
+        """
+        ended: list[tuple[T, Outcome | None]] = []
+        self._push()
+        for descriptor in self._watch.wait(self._patience()):
+            self._advance(descriptor, ended)
+        if self._patience() == 0.0:
+            self._advance_overdue(ended)
+        return ended
+
+    def wake(self) -> None:
+        """End the wait in :meth:`ended`. Never blocks."""
+        self._watch.wake()
+
+    def close(self) -> list[T]:
+        """Break off what is under way; what it was for."""
+        for begun, _ in self._under_way.values():
+            begun.wire.close()
+        left = [what for _, what in self._under_way.values()]
+        self._under_way.clear()
+        self._watch.close()
+        return left
+
+    def _patience(self) -> float | None:
+        if not self._under_way:
+            return None
+        return max(self._first_deadline - self._transport.now(), 0.0)
+
+    def _push(self) -> None:
+        # All in a row: a receiver on the same machine is woken once, not for each.
+        for wire in self._begun:
+            wire.push()
+            self._watch.add(wire.fileno(), wire.sending)
+        self._begun.clear()
+
+    def _advance_overdue(self, ended: list[tuple[T, Outcome | None]]) -> None:
+        now = self._transport.now()
+        for descriptor, (begun, _) in list(self._under_way.items()):
+            if begun.deadline.ends <= now:
+                self._advance(descriptor, ended)
+        left = [begun.deadline.ends for begun, _ in self._under_way.values()]
+        self._first_deadline = min(left, default=inf)
+
+    def _advance(self, descriptor: int, ended: list[tuple[T, Outcome | None]]) -> None:
+        begun, what = self._under_way[descriptor]
+        # First, since an exchange that is over leaves its connection to others, or closes it.
+        self._watch.remove(descriptor)
+        over, outcome = self._transport.advance(begun)
+        if over:
+            del self._under_way[descriptor]
+            ended.append((what, outcome))
+        else:
+            self._watch.add(descriptor, begun.wire.sending)
