@@ -45,7 +45,7 @@ def begin(
     dead = [a.id == digest, a.sealed.is_(None), a.created_at < now - patience]
     connection.execute(delete(tables.answers).where(*dead))
     row = {"id": digest, "token": token, "request": request, "created_at": now}
-    connection.execute(insert_or_skip(connection, tables.answers), row)
+    connection.execute(insert_or_skip(connection.dialect.name, tables.answers), row)
     # Told by the token, and not by the row count: MySQL counts a row that it found as well.
     mine = select(a.token, a.request, a.sealed).where(a.id == digest)
     found = connection.execute(mine).one()

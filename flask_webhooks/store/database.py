@@ -249,22 +249,13 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
             return
         # A read that turns into a write gets SQLITE_BUSY at once, whatever the busy timeout says:
         # take the write lock first. The driver must not begin anything by itself for that.
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        with connection.begin(), _immediate(connection):
+        if _driver(connection).isolation_level is not None:  # the app's
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        with connection.begin():
+            if _driver(connection).in_transaction:
+                _driver(connection).rollback()  # begun by a listener of the app, and still empty
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
-
-
-@contextmanager
-def _immediate(connection: Connection) -> Iterator[None]:
-    if _driver(connection).in_transaction:
-        connection.exec_driver_sql("ROLLBACK")  # begun by a listener of the app, and still empty
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
-        raise
-    connection.exec_driver_sql("COMMIT")
 
 
 def _driver(connection: Connection) -> Any:
@@ -317,7 +308,8 @@ def _engine_of(url: URL) -> Engine:
         event.listen(memory, "connect", _foreign_keys_on)
         return memory
     Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)
+    # The driver begins nothing by itself: said once, and not for every transaction.
+    engine = create_engine(url, connect_args={"isolation_level": None})
     event.listen(engine, "connect", _prepare_file)
     return engine
 

@@ -28,18 +28,18 @@ from sqlalchemy import (
 _MYSQL = ("mysql", "mariadb")
 
 
-def insert_or_skip(connection: Connection, table: Table) -> Any:
+@functools.lru_cache(64)
+def insert_or_skip(dialect: str, table: Table) -> Any:
     """An ``INSERT`` that does nothing where a unique column has the value already.
 
     No savepoint is used: SQLite's driver would let a savepoint commit the app's transaction.
     """
-    name = connection.dialect.name
     # Imported where the engine has loaded them already: together they take longer than SQLAlchemy.
-    if name == "postgresql":
+    if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(table).on_conflict_do_nothing()
-    if name in _MYSQL:
+    if dialect in _MYSQL:
         from sqlalchemy.dialects import mysql
 
         return mysql.insert(table).on_duplicate_key_update(id=table.c.id)

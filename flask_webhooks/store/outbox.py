@@ -56,7 +56,7 @@ def add_message(
         "id": message_id, "name": name, "key": key, "tenant": tenant, "body": body,
         "idempotency": digest, "created_at": now, "fanned_out": False, "trace": trace,
     }  # fmt: skip
-    connection.execute(insert_or_skip(connection, tables.messages), row)
+    connection.execute(insert_or_skip(connection.dialect.name, tables.messages), row)
     # Looked up, and not told by the row count: MySQL counts a row that it found as well.
     return _message(row) if digest is None else _first(connection, tables, digest)
 
