@@ -375,7 +375,7 @@ class Worker:
         self._ended.clear()
         if claimed:
             self._policies.clear()
-            self._low = len(claimed) // 8
+            self._low = len(claimed) // 4
             self._note_rates(claimed)
             self._senders.send(claimed)
         return len(claimed) + len(poisoned)

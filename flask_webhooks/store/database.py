@@ -19,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from ..exceptions import StoreError
 from . import making
-from .dialects import locks_rows, makes_tables_apart, one_at_a_time
+from .dialects import locks_rows, makes_tables_apart, one_at_a_time, wait_briefly
 from .forking import Gate
 from .tables import Tables
 
@@ -302,7 +302,9 @@ def _own_engine(uri: str | None) -> Engine:
 
 def _engine_of(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        server = create_engine(url, pool_pre_ping=True)
+        wait_briefly(server, _BUSY_TIMEOUT // 1000)
+        return server
     if url.database in (None, "", ":memory:"):
         memory = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
         event.listen(memory, "connect", _foreign_keys_on)

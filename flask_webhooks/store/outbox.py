@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -28,9 +29,20 @@ from sqlalchemy.sql import Select
 from ..rules.filters import passes
 from ..rules.patterns import patterns_of
 from . import lines, statements
-from .dialects import among, as_committed, as_list, fetch, insert_or_skip
+from .dialects import (
+    among,
+    as_committed,
+    as_list,
+    fans_out_in_turns,
+    fetch,
+    insert_or_skip,
+    one_at_a_time,
+)
 from .records import IN_LINE, DeliveryStatus, Message, SubscriptionStatus, maybe_moment, moment
 from .tables import Tables
+
+#: Seconds that a worker waits for another to be done with fanning out.
+PATIENCE = 5.0
 
 
 def add_message(
@@ -134,6 +146,20 @@ def fan_out(
     :param most_pending: a subscription with so many pending deliveries gets more as exhausted.
     :returns: how many messages of each name were done.
     """
+    in_turns = fans_out_in_turns(connection)
+    turn = f"fan out {tables.deliveries.name}"
+    with one_at_a_time(connection, turn, PATIENCE) if in_turns else nullcontext():
+        return _fanned_out(connection, tables, now, first_delay, limit, most_pending)
+
+
+def _fanned_out(
+    connection: Connection,
+    tables: Tables,
+    now: int,
+    first_delay: Callable[[str], int],
+    limit: int,
+    most_pending: int | None,
+) -> Counter[str]:
     rows = _waiting(connection, tables, limit)
     if not rows:
         return Counter()

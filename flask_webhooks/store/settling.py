@@ -134,9 +134,7 @@ def _write_subscriptions(
     good = {s.claimed.subscription_id for s in tried if s.status is DeliveryStatus.DELIVERED}
     bad = {s.claimed.subscription_id for s in tried} - good
     if good:
-        dialect = connection.dialect.name
-        values = {"ids": as_list(dialect, good)}
-        connection.execute(statements.recovered(tables, dialect), values)
+        _end_streaks(connection, tables, good)
     if bad:
         newly = c.id.in_(bad) & c.failing_since.is_(None)
         connection.execute(update(tables.subscriptions).where(newly).values(failing_since=now))
@@ -148,6 +146,15 @@ def _write_subscriptions(
     reasons = _given_up(connection, tables, bad, now - disable_after) if bad else {}
     reasons |= {s.claimed.subscription_id: s.disable for s in live if s.disable}
     return _disable(connection, tables, reasons, bad, now)
+
+
+def _end_streaks(connection: Connection, tables: Tables, good: set[str]) -> None:
+    # Looked up first: an UPDATE locks what it doesn't change as well, in MySQL and MariaDB.
+    dialect = connection.dialect.name
+    found = fetch(connection, statements.failing(tables, dialect), {"ids": as_list(dialect, good)})
+    if found:
+        ended = tables.subscriptions.c.id.in_(sorted(one for (one,) in found))
+        connection.execute(update(tables.subscriptions).where(ended).values(failing_since=None))
 
 
 def _pause(connection: Connection, tables: Tables, live: Sequence[Settlement]) -> None:

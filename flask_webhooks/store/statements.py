@@ -234,8 +234,7 @@ def confirmed(tables: Tables) -> Update:
 
 
 @once_for_each
-def recovered(tables: Tables, dialect: str) -> Update:
-    """End the failing of subscriptions. Parameter: ``ids``."""
-    s = tables.subscriptions
-    failing = among(dialect, s.c.id, "ids") & s.c.failing_since.is_not(None)
-    return update(s).where(failing).values(failing_since=None)
+def failing(tables: Tables, dialect: str) -> Select[Any]:
+    """Those of some subscriptions that have only failed of late. Parameter: ``ids``."""
+    s = tables.subscriptions.c
+    return select(s.id).where(among(dialect, s.id, "ids"), s.failing_since.is_not(None))
