@@ -31,8 +31,9 @@ from .witness import Witness
 
 logger = logging.getLogger("flask_webhooks.worker")
 
-#: Seconds between two looks at the database when nothing wakes the worker.
-POLL = 0.5
+#: Seconds between two looks at the database when nothing wakes the worker: soon after there was
+#: something to do, then twice as many each time, up to the last.
+_POLL_AT_FIRST, POLL = 0.02, 0.5
 #: Seconds that a lease lasts longer than the total deadline of an attempt, at most.
 LEASE_MARGIN = 15.0
 _FAN_OUT_BATCH = 300
@@ -125,6 +126,7 @@ class Worker:
         self._ended: Counter[str] = Counter()
         self._look_around_at = 0.0
         self._next_due: int | None = None
+        self._poll = _POLL_AT_FIRST
         self._database_away = False
         self._running = False
         self._wake = threading.Event()
@@ -153,9 +155,11 @@ class Worker:
                 self._wake.clear()
                 self._purger.purge_if_due()
                 if self._step_if_possible():
+                    self._poll = _POLL_AT_FIRST
                     self._let_send()
                 else:
                     self._rest()
+                    self._poll = min(2 * self._poll, POLL)
             self._drain(time.monotonic() + grace)
         finally:
             self._running = False
@@ -276,9 +280,10 @@ class Worker:
 
     def _pause(self) -> float:
         """Seconds until the next look: the poll interval, or until something comes due sooner."""
+        pause = min(self._poll, POLL)
         if self._next_due is None:
-            return POLL
-        return min(POLL, max(self._next_due - self._now(), 0) / 1e6)
+            return pause
+        return min(pause, max(self._next_due - self._now(), 0) / 1e6)
 
     def _now(self) -> int:
         return microseconds(self._clock())
