@@ -249,7 +249,8 @@ def test_a_worker_tells_as_json_what_it_did(project: Any) -> None:
     project("trigger", "thing", "--later").communicate(timeout=30)
     while not (told := json.loads(_line(working, "{")))["failed"]:
         pass
-    assert (told["accepted"], told["failed"]) == (0, 1)
+    # The second attempt may have been drawn into the same second.
+    assert told["accepted"] == 0 and told["failed"] in (1, 2)
     working.send_signal(signal.SIGTERM)
     rest, _ = working.communicate(timeout=30)
     assert all(line.startswith("{") for line in rest.splitlines())
@@ -321,7 +322,7 @@ def test_secrets_are_sealed_anew(make_app: Callable[..., Flask], receiver: Recei
     app, _ = open_app(new, old)
     run = app.test_cli_runner()
     sealed = run.invoke(args=["webhooks", "reseal"]).output
-    assert sealed == "Sealed 1 secrets anew; all are sealed with the newest key.\n"
+    assert sealed == "Sealed 1 secret anew; all are sealed with the newest key.\n"
 
     app, webhooks = open_app(new)
     with app.app_context():

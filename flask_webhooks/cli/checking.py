@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from flask.cli import AppGroup
 
+from ..declarations import Place
 from .door import Door, plain_errors, state
-from .printing import echo_table
+from .printing import as_json_option, echo_table, say, say_json
+
+if TYPE_CHECKING:
+    from ..describe.finding import Finding
 
 _NO_VALIDATOR = (
     "The structure was not checked: openapi-spec-validator is not installed. Install it: "
@@ -26,28 +30,29 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
 
     @group.command()
     @click.argument("file", type=_JSON_FILE, required=False)
+    @as_json_option
     @plain_errors
-    def check(file: TextIO | None) -> None:
+    def check(file: TextIO | None, as_json: bool) -> None:
         """Check the app's document, or the one in FILE.
 
-        Tells what is wrong, with a JSON Pointer to each place. The exit status is 1 if there is
-        something, and 2 if not everything could be checked.
+        Tells what is wrong, with a JSON Pointer to each place; with --json one object a line. The
+        exit status is 1 if there is something, and 2 if not everything could be checked.
         """
         from ..describe.places import places
 
         document = webhooks.document() if file is None else _read(file)
         known = places(list(webhooks), state().routes) if file is None else {}
-        click.get_current_context().exit(_report(document, known))
+        click.get_current_context().exit(_report(document, known, as_json))
 
     @group.command()
     @click.argument("old", type=_JSON_FILE)
     @click.option("--all", "show_all", is_flag=True, help="Show changes of mere words, too.")
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
+    @as_json_option
     @plain_errors
     def diff(old: TextIO, show_all: bool, as_json: bool) -> None:
         """Tell what changed for receivers since the document OLD ("-" reads it from stdin).
 
-        The exit status is 1 if something breaks them.
+        With --json it is one object a line. The exit status is 1 if something breaks them.
         """
         from ..describe.diff import changes
 
@@ -55,7 +60,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         shown = [change for change in found if show_all or not change.wording]
         if as_json:
             for change in shown:
-                click.echo(json.dumps(asdict(change), ensure_ascii=False))
+                say_json(asdict(change))
         else:
             rows = [(_verdict(c), c.name, c.path or "-", c.what) for c in shown]
             echo_table(rows, "Nothing changed for receivers.")
@@ -76,7 +81,7 @@ def _read(file: TextIO) -> dict[str, Any]:
     return document
 
 
-def _report(document: dict[str, Any], known: Mapping[Any, Any]) -> int:
+def _report(document: dict[str, Any], known: Mapping[Any, Any], as_json: bool) -> int:
     """Print what is wrong with a document, or that nothing is; gives the exit status."""
     from ..describe.check import findings
     from ..describe.places import place_of
@@ -85,15 +90,22 @@ def _report(document: dict[str, Any], known: Mapping[Any, Any]) -> int:
     found = findings(document)
     besides = structure(document, found)
     for finding in sorted([*found, *(besides or ())]):
-        place = place_of(finding.at, known)
-        declared = f" (declared at {place})" if place else ""
-        click.echo(f"{finding.pointer or '(document)'}: {finding.text}{declared}")
+        _say_finding(finding, place_of(finding.at, known), as_json)
     if besides is None:
         click.echo(_NO_VALIDATOR, err=True)
         return 2
-    if not found and not besides:
+    if not found and not besides and not as_json:
         click.echo(f"The document is valid: {_counted(document)}.")
     return int(bool(found or besides))
+
+
+def _say_finding(finding: Finding, place: Place | None, as_json: bool) -> None:
+    if as_json:
+        declared_at = None if place is None else str(place)
+        say_json({"at": finding.pointer, "text": finding.text, "declared_at": declared_at})
+        return
+    declared = f" (declared at {place})" if place else ""
+    say(f"{finding.pointer or '(document)'}: {finding.text}{declared}")
 
 
 def _counted(document: dict[str, Any]) -> str:

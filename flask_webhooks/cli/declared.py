@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 
 from ..declarations import Callback
 from .door import Door, plain_errors, state
-from .printing import as_json_option, echo_table, say_json
+from .printing import as_json_option, echo_table, say, say_json
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
@@ -41,14 +41,18 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         click.echo(text, file=output)
 
     @group.command("create-tables")
+    @as_json_option
     @plain_errors
-    def create_tables() -> None:
+    def create_tables(as_json: bool) -> None:
         """Make the tables where they are missing."""
         database = state().database
         database.ensure_tables()
-        names = ", ".join(table.name for table in database.tables.in_order())
+        names = [table.name for table in database.tables.in_order()]
         url = database.engine.url.render_as_string(hide_password=True)
-        click.echo(f"{names} are in {url}.")
+        if as_json:
+            say_json({"tables": names, "database": url})
+        else:
+            say(f"{', '.join(names)} are in {url}.")
 
 
 def _row(webhook: Any) -> tuple[str, str, str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from .door import Door, found_subscription, jsonable, plain_errors
+from ..store.records import Subscription
+from .door import Door, counted, found_subscription, jsonable, plain_errors, state
 from .printing import as_json_option, say, say_json
 
 
@@ -14,21 +15,25 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
 
     @group.command()
     @click.argument("subscription_id", metavar="ID")
+    @as_json_option
     @plain_errors
-    def enable(subscription_id: str) -> None:
+    def enable(subscription_id: str, as_json: bool) -> None:
         """Let the disabled subscription ID take deliveries again."""
         found = found_subscription(subscription_id)
+        changed = webhooks.enable(found)
         already = f"{found.id} is enabled already."
-        say(f"Enabled {found.id}." if webhooks.enable(found) else already)
+        _say_change(found, changed, f"Enabled {found.id}." if changed else already, as_json)
 
     @group.command()
     @click.argument("subscription_id", metavar="ID")
+    @as_json_option
     @plain_errors
-    def disable(subscription_id: str) -> None:
+    def disable(subscription_id: str, as_json: bool) -> None:
         """Let the subscription ID take no more deliveries, and cancel what waits for it."""
         found = found_subscription(subscription_id)
+        changed = webhooks.disable(found)
         already = f"{found.id} is disabled already ({found.reason})."
-        say(f"Disabled {found.id}." if webhooks.disable(found) else already)
+        _say_change(found, changed, f"Disabled {found.id}." if changed else already, as_json)
 
     @group.command()
     @click.argument("subscription_id", metavar="ID")
@@ -48,14 +53,33 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     @group.command("test")
     @click.argument("subscription_id", metavar="ID")
     @click.option("--name", help="A webhook; by default the first that it wants.")
+    @as_json_option
     @plain_errors
-    def send_test(subscription_id: str, name: str | None) -> None:
+    def send_test(subscription_id: str, name: str | None, as_json: bool) -> None:
         """Send the subscription ID, and nobody else, an example payload."""
         message = webhooks.test(found_subscription(subscription_id), name)
+        if as_json:
+            payload = state().shown_payload(message.name, message.body)
+            say_json({**jsonable(message), "payload": payload, "subscription": subscription_id})
+            return
         say(f"Stored {message.id}. See what comes of it: flask webhooks show {message.id}")
 
     @group.command()
+    @as_json_option
     @plain_errors
-    def reseal() -> None:
+    def reseal(as_json: bool) -> None:
         """Seal every stored secret with the newest of WEBHOOKS_SECRET_KEYS."""
-        say(f"Sealed {webhooks.reseal()} secrets anew; all are sealed with the newest key.")
+        count = webhooks.reseal()
+        if as_json:
+            say_json({"count": count})
+            return
+        secrets = counted(count, "secret", "secrets")
+        say(f"Sealed {secrets} anew; all are sealed with the newest key.")
+
+
+def _say_change(before: Subscription, changed: bool, words: str, as_json: bool) -> None:
+    """Say what a subscription has become; it is read anew only where a program asks."""
+    if as_json:
+        say_json({**jsonable(found_subscription(before.id)), "changed": changed})
+    else:
+        say(words)

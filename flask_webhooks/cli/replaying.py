@@ -61,15 +61,19 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
 
     @group.command()
     @click.argument("delivery", type=int)
+    @as_json_option
     @plain_errors
-    def cancel(delivery: int) -> None:
+    def cancel(delivery: int, as_json: bool) -> None:
         """Give up the pending or exhausted DELIVERY; replay takes it up again."""
         if not webhooks.cancel(delivery):
             raise click.ClickException(
                 f"Delivery {delivery} is not there, has ended, or is just under way. "
                 f"Look at it: flask webhooks show {delivery}"
             )
-        say(f"Cancelled {delivery}.")
+        if as_json:
+            say_json({"id": delivery, "status": "cancelled"})
+        else:
+            say(f"Cancelled {delivery}.")
 
     @group.command()
     @click.option("--days", type=float, help="Older than this; by default WEBHOOKS_RETENTION.")

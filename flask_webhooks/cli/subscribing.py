@@ -39,10 +39,15 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
 
     @group.command("tenant-secret")
     @click.argument("tenant")
+    @as_json_option
     @plain_errors
-    def tenant_secret(tenant: str) -> None:
+    def tenant_secret(tenant: str, as_json: bool) -> None:
         """Show the secret that verifies what goes to the URLs that TENANT's calls gave."""
-        say(webhooks.tenant_secret(tenant))
+        secret = webhooks.tenant_secret(tenant)
+        if as_json:
+            say_json({"tenant": tenant, "secret": secret})
+        else:
+            say(secret)
 
     @group.command()
     @click.option("--name", help="Only those that want this webhook.")
@@ -63,11 +68,15 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
 
     @group.command()
     @click.argument("subscription_id", metavar="ID")
+    @as_json_option
     @plain_errors
-    def unsubscribe(subscription_id: str) -> None:
+    def unsubscribe(subscription_id: str, as_json: bool) -> None:
         """Delete the subscription ID and its deliveries."""
         webhooks.unsubscribe(found_subscription(subscription_id))
-        say(f"Deleted {subscription_id}.")
+        if as_json:
+            say_json({"id": subscription_id, "deleted": True})
+        else:
+            say(f"Deleted {subscription_id}.")
 
 
 def _list(found: Sequence[Subscription], as_json: bool) -> None:
