@@ -8,6 +8,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,8 @@ class Delivering:
         with self._lock:
             worker = self.worker
             if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=worker.run, name="webhooks", daemon=True)
+                run = partial(worker.run, kind="thread")
+                self._thread = threading.Thread(target=run, name="webhooks", daemon=True)
                 self._thread.start()
                 atexit.register(_stop_at_exit, weakref.ref(worker), weakref.ref(self._thread))
 
@@ -186,6 +188,21 @@ class Delivering:
         with self._app.app_context():
             self.worker.deliver(delivery_ids)
 
+    @property
+    def has_engine(self) -> bool:
+        """Whether an engine's workers deliver."""
+        return self._publish is not None
+
+    def _sweep(self) -> None:
+        """Have what is due published, by a Celery worker, which is seen from then on."""
+        self.wake()
+        if self._worker is not None:
+            self._worker.presence.arrive("celery")
+
+    def _leave(self) -> None:
+        if self._worker is not None and self._pid == os.getpid():
+            self._worker.presence.leave()
+
     def _celery_engine(self) -> Publish:
         try:
             from .deliver.engines.celery import celery_engine
@@ -202,6 +219,8 @@ class Delivering:
             name=self._app.name,
             deliver=self.deliver,
             wake=self.wake,
+            sweep=self._sweep,
+            leave=self._leave,
             lease=lease_for(settings.timeout),
         )
 

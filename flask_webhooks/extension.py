@@ -48,9 +48,18 @@ from .rules.options import LegacySignature, Options
 from .rules.patterns import to_try, unknown
 from .rules.terms import Terms
 from .state import EXTENSION, State
-from .store import lists, subscriptions
+from .store import lists, subscriptions, workers
 from .store.lists import Standing
-from .store.records import Attempt, Delivery, Message, Owned, Subscription, identity, microseconds
+from .store.records import (
+    Attempt,
+    Delivery,
+    Message,
+    Owned,
+    RunningWorker,
+    Subscription,
+    identity,
+    microseconds,
+)
 from .store.tables import Tables, make_tables
 from .watching import watch
 
@@ -580,6 +589,12 @@ class Webhooks:
         state = self._state
         now = microseconds(state.clock())
         return state.database.read(lambda c: lists.standing(c, state.database.tables, now))
+
+    def workers(self) -> list[RunningWorker]:
+        """The workers that were seen within the last minute, the oldest first."""
+        state = self._state
+        now = microseconds(state.clock())
+        return state.database.read(lambda c: workers.running(c, state.database.tables, now))
 
     def explain(self, message: Message | str, subscription: Subscription | str) -> Explanation:
         """Say why a message did, or did not, reach a subscription: a code and a sentence.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from flask import Flask, redirect
 from marshmallow import Schema, fields
 
 from flask_webhooks import Webhooks
+from flask_webhooks.deliver.presence import Presence
 from tests import browsers
 from tests.browsers import DESKTOP, PHONE, seen, served, violations
 from tests.conftest import Receiver
@@ -65,7 +67,7 @@ def make_shop(make_app: Callable[..., Flask], receiver: Receiver) -> Callable[[]
 
 @pytest.fixture
 def shop(make_shop: Callable[[], Flask], receiver: Receiver) -> Iterator[Shop]:
-    """The app with a failure, a success, a disabled subscription and a long URL."""
+    """The app with a failure, a success, a disabled subscription, a long URL and a worker."""
     app = make_shop()
     webhooks: Webhooks = app.extensions["shop"]
     receiver.answers[:] = [500, 200, 500]
@@ -78,6 +80,9 @@ def shop(make_shop: Callable[[], Flask], receiver: Receiver) -> Iterator[Shop]:
             message = webhooks["booking.new"].send({"id": n, "train": "T" * 200}, tenant="ann")
             webhooks.run_until_idle()
             ids.append(message.id)
+    presence = Presence(app.extensions["webhooks"].database, time.time)
+    presence.arrive("process")
+    presence.beat_if_due()
     with served(app) as base:
         yield Shop(app, webhooks, base, ids[0], mine.id)
 

@@ -87,7 +87,7 @@ def test_the_tables_are_listed(cli: Any, app: Flask) -> None:
     assert asked(cli("create-tables", "--json")) == {
         "tables": [
             "webhooks_subscriptions", "webhooks_names", "webhooks_messages", "webhooks_deliveries",
-            "webhooks_attempts", "webhooks_answers",
+            "webhooks_attempts", "webhooks_answers", "webhooks_workers",
         ],
         "database": f"sqlite:///{app.instance_path}/webhooks.sqlite3",
     }  # fmt: skip

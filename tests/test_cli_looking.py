@@ -44,7 +44,7 @@ def sent(cli: Any, receiver: Receiver) -> dict[str, Any]:
 
 
 def test_status_counts(cli: Any, sent: dict[str, Any]) -> None:
-    """What is enabled, what waits, and nothing said of workers while one seems to run."""
+    """What is enabled and what waits, in lines and as JSON."""
     assert cli("status").output.splitlines()[:2] == [
         "Subscriptions  enabled 1  disabled 0",
         "Deliveries     pending 1  delivered 0  exhausted 0  cancelled 0",
@@ -57,7 +57,7 @@ def test_status_says_what_to_type(cli: Any, sent: dict[str, Any]) -> None:
     """A message that nobody takes up asks for a worker."""
     cli("trigger", "paid", "--later")
     assert cli("status").output.splitlines()[-1] == (
-        "Nobody seems to deliver. Start a worker: flask webhooks worker"
+        "Nobody delivers. Start a worker: flask webhooks worker"
     )
 
 

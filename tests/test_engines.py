@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -141,7 +143,7 @@ def logs(folder: Path) -> str:
     return "\n".join(path.read_text() for path in sorted(folder.glob("log*")))
 
 
-def until(folder: Path, condition: Callable[[], bool], seconds: float = 40.0) -> None:
+def until(folder: Path, condition: Callable[[], object], seconds: float = 40.0) -> None:
     """Wait for what other processes bring about."""
     give_up = time.monotonic() + seconds
     while not condition():
@@ -156,6 +158,30 @@ def finished(process: subprocess.Popen[str], folder: Path) -> str:
 
 CELERY_WORKER = ("-m", "celery", "-A", "shop:celery", "worker", "-c", "2", "--without-gossip",
                  "--without-mingle", "-l", "WARNING")  # fmt: skip
+
+
+def _workers(folder: Path) -> list[tuple[str, int]]:
+    """Kind and process of the workers that a database knows of; none while it has no tables."""
+    with closing(sqlite3.connect(folder / "webhooks.sqlite3", timeout=30)) as connection:
+        try:
+            return connection.execute("SELECT kind, pid FROM webhooks_workers").fetchall()
+        except sqlite3.OperationalError:
+            return []
+
+
+def test_a_celery_worker_is_seen_until_it_ends(run: Run, tmp_path: Path) -> None:
+    """Its main process is, however many it forks, and not an app that only publishes."""
+    need("celery", "celery")
+    (tmp_path / "shop.py").write_text(CELERY)
+    url = server_url("redis")
+    finished(run("-c", SEND, "http://127.0.0.1:9/", "3", BROKER=url), tmp_path)
+    assert _workers(tmp_path) == []
+    worker = run(*CELERY_WORKER, BROKER=url)
+    until(tmp_path, lambda: _workers(tmp_path))
+    assert _workers(tmp_path) == [("celery", worker.pid)]
+    worker.terminate()
+    assert worker.wait(60) == 0, logs(tmp_path)
+    assert _workers(tmp_path) == []
 
 
 @pytest.mark.parametrize("kind", ["redis", "amqp"])

@@ -48,6 +48,19 @@ def test_old_tables_grow(database: Database) -> None:
     assert database.read(lambda c: c.execute(database.tables.messages.select()).all()) != []
 
 
+def test_a_table_of_a_newer_version_is_made(database: Database) -> None:
+    """Tables from before workers had one get it, and the rows stay."""
+    send(database)
+    database.tables.workers.drop(database.engine)
+    database._tables_seen = False
+    assert making.lacks(database.engine, database.tables) == [database.tables.workers.name]
+
+    subscribe(database, "sub_1")
+
+    assert making.lacks(database.engine, database.tables) == []
+    assert database.read(lambda c: c.execute(database.tables.messages.select()).all()) != []
+
+
 def test_what_is_there_is_left_alone(database: Database) -> None:
     """Complete tables lack nothing, by every database's own account."""
     database.ensure_tables()

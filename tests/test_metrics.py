@@ -112,6 +112,7 @@ def test_every_metric_keeps_the_conventions(
         "webhooks_delivery_age_seconds": "histogram",
         "webhooks_store_up": "gauge", "webhooks_pending": "gauge", "webhooks_due": "gauge",
         "webhooks_oldest_due_seconds": "gauge", "webhooks_subscriptions": "gauge",
+        "webhooks_workers": "gauge",
     }  # fmt: skip
     assert all(family.documentation.endswith(".") for family in own.values())
     for family in own.values():

@@ -47,7 +47,8 @@ def test_what_is_done_goes_with_all_that_belongs_to_it(database: Database) -> No
     assert purging.purge(database, before=OLD) == 1
 
     assert _counts(database) == {
-        "subscriptions": 1, "names": 1, "messages": 0, "deliveries": 0, "attempts": 0, "answers": 0
+        "subscriptions": 1, "names": 1, "messages": 0, "deliveries": 0, "attempts": 0, "answers": 0,
+        "workers": 0,
     }  # fmt: skip
 
 

@@ -14,13 +14,15 @@ from ..explaining import Explanation
 from ..rules.urls import shown
 from ..store import lists
 from ..store.lists import Standing
-from ..store.records import Attempt, Delivery, Message, Subscription
+from ..store.records import Attempt, Delivery, Message, RunningWorker, Subscription
 from .door import Door, found_subscription, jsonable, plain_errors, state, when
 from .printing import as_json_option, as_text, clean, echo_table, say, say_json, say_wrapped
 
 _STATUSES = ("pending", "delivered", "exhausted", "cancelled")
 #: Deliveries that ``show`` shows of one message, and of one subscription.
 _OF_MESSAGE, _OF_SUBSCRIPTION = 100, 10
+#: Workers that ``status`` tells of.
+_WORKERS = 5
 #: Characters of an answer in one line.
 _EXCERPT = 60
 
@@ -34,12 +36,12 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
                   help="End with status 1 when something has been due for longer.")  # fmt: skip
     @plain_errors
     def status(as_json: bool, fail_if_due_for: float | None) -> None:
-        """Show how the queue stands: what waits, what is due, and what failed."""
-        found = webhooks.standing()
+        """Show how the queue stands: what waits, what is due, what failed, and who delivers."""
+        found, workers = webhooks.standing(), webhooks.workers()
         if as_json:
-            say_json(asdict(found))
+            say_json({**asdict(found), "workers": [jsonable(one) for one in workers]})
         else:
-            say("\n".join(_told(found)))
+            say("\n".join([*_told(found), _told_of(workers), *_hints(found, workers)]))
         if fail_if_due_for is not None and found.oldest_due > fail_if_due_for:
             raise SystemExit(1)
 
@@ -80,18 +82,49 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
 def _told(found: Standing) -> Sequence[str]:
     counts = "  ".join(f"{s} {found.deliveries.get(s, 0)}" for s in _STATUSES)
     disabled = found.subscriptions.get("disabled", 0)
-    lines = [
+    return [
         f"Subscriptions  enabled {found.subscriptions.get('enabled', 0)}  disabled {disabled}",
         f"Deliveries     {counts}",
         f"Now            due {found.due}, the oldest for {found.oldest_due:.0f} s  "
         f"under way {found.under_way}",
         f"Messages       to be fanned out {found.waiting}",
     ]
-    if found.oldest_due > 60 or (found.waiting and not found.under_way):
-        lines.append("Nobody seems to deliver. Start a worker: flask webhooks worker")
+
+
+def _told_of(workers: Sequence[RunningWorker]) -> str:
+    if not workers:
+        return "Workers        none"
+    now = state().clock()
+    told = [
+        f"{one.host}:{one.pid} {one.kind}, seen {now - one.seen_at.timestamp():.0f} s ago"
+        for one in workers[:_WORKERS]
+    ]
+    told += [f"{len(workers) - _WORKERS} more"] if len(workers) > _WORKERS else []
+    return f"Workers        {len(workers)} ({'; '.join(told)})"
+
+
+def _hints(found: Standing, workers: Sequence[RunningWorker]) -> Iterator[str]:
+    """What to type next."""
+    if not workers:
+        yield _no_worker()
+    elif found.oldest_due > 60:
+        yield "What is due is late. Start another worker, or see what they log."
     if found.deliveries.get("exhausted"):
-        lines.append("See what was given up: flask webhooks deliveries --status exhausted")
-    return lines
+        yield "See what was given up: flask webhooks deliveries --status exhausted"
+
+
+def _no_worker() -> str:
+    kind = state().settings.worker
+    if kind == "celery":
+        return "Nobody delivers. Start a Celery worker: celery --app MODULE worker"
+    if state().delivering.has_engine:
+        return "An engine of your own delivers, and its workers are not seen here."
+    if kind == "thread":
+        return (
+            "Nobody delivers: the app's own thread starts with its next request. Or start a "
+            "worker: flask webhooks worker"
+        )
+    return "Nobody delivers. Start a worker: flask webhooks worker"
 
 
 class _Seen:

@@ -1,4 +1,4 @@
-"""Purges what is old, now and then, on a thread of its own so that deliveries don't wait."""
+"""Purges what is old or gone, now and then, on a thread of its own: deliveries don't wait."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..store import purging
+from ..store import purging, workers
 from ..store.database import Database
 from ..store.records import microseconds
 
@@ -20,7 +20,7 @@ EVERY = 3600.0
 class Purger:
     """Purges one database.
 
-    :param retention: seconds for which messages are kept; ``None`` keeps everything.
+    :param retention: seconds for which messages are kept; ``None`` keeps all of them.
     :param clock: unix time in seconds.
     """
 
@@ -35,7 +35,7 @@ class Purger:
 
     def purge_if_due(self) -> None:
         """Begin a purge, unless one has begun within the last hour."""
-        if self._retention is None or time.monotonic() < self._next:
+        if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + EVERY
         self._thread = threading.Thread(target=self.purge, name="webhooks-purger", daemon=True)
@@ -43,11 +43,17 @@ class Purger:
 
     def purge(self) -> None:
         """Purge here and now; a database that refuses is logged, and tried again an hour later."""
-        before = microseconds(self._clock() - (self._retention or 0.0))
+        now, tables = self._clock(), self._database.tables
         try:
-            count = purging.purge(self._database, before=before)
+            self._database.write(lambda c: workers.forget_gone(c, tables, microseconds(now)))
+            count = self._purge_messages(now)
         except Exception:
             logger.exception("Old messages could not be purged; it is tried again in an hour.")
             return
         if count:
             logger.info("Purged %s messages that were older than WEBHOOKS_RETENTION.", count)
+
+    def _purge_messages(self, now: float) -> int:
+        if self._retention is None:
+            return 0
+        return purging.purge(self._database, before=microseconds(now - self._retention))

@@ -23,6 +23,7 @@ from ..store.records import Claimed, Settlement, microseconds
 from .attempting import TO_SETTLE, Attempting
 from .judging import Policy
 from .ownership import Ownership
+from .presence import Kind, Presence
 from .purger import Purger
 from .senders import Senders
 from .signer import Signer
@@ -97,6 +98,8 @@ class Worker:
         # Kept connections outlive run_until_idle, as more may follow, but not the worker.
         weakref.finalize(self, transport.close)
         self._purger = Purger(database, retention, clock)
+        #: Who says that it runs, lets it arrive: :meth:`run`, or an engine.
+        self.presence = Presence(database, clock)
         self._policy_of = policy_of
         self._policies: dict[str, Policy] = {}
         self._witness = witness
@@ -147,9 +150,10 @@ class Worker:
         self._turn.set()
         self._wake.set()
 
-    def run(self, grace: float = 30.0) -> None:
+    def run(self, grace: float = 30.0, *, kind: Kind = "process") -> None:
         """Deliver until :meth:`stop`; then settle what is under way within ``grace`` seconds."""
         self._running = True
+        self.presence.arrive(kind)
         try:
             while not self._stopping.is_set():
                 self._wake.clear()
@@ -161,6 +165,7 @@ class Worker:
                     self._rest()
                     self._poll = min(2 * self._poll, POLL)
             self._drain(time.monotonic() + grace)
+            self.presence.leave()
         finally:
             self._running = False
 
@@ -205,6 +210,7 @@ class Worker:
         """
         tables = self._database.tables
         self._purger.purge_if_due()
+        self.presence.beat_if_due()
         self._policies.clear()
         while self._database.read(lambda c: outbox.any_waiting(c, tables)) and self._fan_out():
             pass
@@ -255,6 +261,7 @@ class Worker:
         if self._database_away:
             logger.warning("The worker reaches its database again.")
         self._database_away = False
+        self.presence.beat_if_due()
         return busy
 
     def _notice(self) -> None:

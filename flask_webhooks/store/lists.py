@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal, or_, select
 
+from . import workers
 from .records import (
     ENQUEUED,
     Attempt,
@@ -188,6 +189,8 @@ class Backlog:
     #: Seconds, as there.
     oldest_due: float
     subscriptions: Mapping[str, int]
+    #: Workers that run.
+    workers: int
 
 
 def backlog(connection: Connection, tables: Tables, now: int) -> Backlog:
@@ -207,6 +210,7 @@ def backlog(connection: Connection, tables: Tables, now: int) -> Backlog:
         due=count,
         oldest_due=max(now - (now if oldest is None else oldest), 0) / 1e6,
         subscriptions={status: count for status, count in rows},
+        workers=len(workers.running(connection, tables, now)),
     )
 
 

@@ -194,6 +194,21 @@ class Settlement:
     confirmed: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunningWorker:
+    """A process, or a thread of one, that delivers."""
+
+    id: str
+    #: The name of its machine, and the id of its process there.
+    host: str
+    pid: int
+    #: ``"thread"`` of an app, ``"process"`` (``flask webhooks worker``), or ``"celery"``.
+    kind: str
+    started_at: datetime
+    #: When it last said that it runs; it does so every ten seconds.
+    seen_at: datetime
+
+
 def moment(microseconds: int) -> datetime:
     """A stored time as an aware UTC datetime."""
     return datetime.fromtimestamp(microseconds / 1e6, UTC)

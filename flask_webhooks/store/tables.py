@@ -1,4 +1,5 @@
-"""The tables: subscriptions, the names they want, messages, deliveries, attempts, API answers.
+"""The tables: subscriptions, the names they want, messages, deliveries, attempts, API answers,
+and the workers that run.
 
 Times are whole microseconds since 1970 in UTC. Bodies are the exact bytes that go on the wire.
 """
@@ -44,6 +45,7 @@ class Tables:
     deliveries: Table
     attempts: Table
     answers: Table
+    workers: Table
     #: Whether they are the app's to make, by its own migrations.
     attached: bool = False
 
@@ -51,7 +53,7 @@ class Tables:
         """The tables, each after those that it refers to."""
         return (
             self.subscriptions, self.names, self.messages, self.deliveries, self.attempts,
-            self.answers,
+            self.answers, self.workers,
         )  # fmt: skip
 
 
@@ -71,6 +73,7 @@ def make_tables(metadata: MetaData | None = None, prefix: str = "webhooks_") -> 
         deliveries=_deliveries(metadata, prefix),
         attempts=_attempts(metadata, prefix),
         answers=_answers(metadata, prefix),
+        workers=_workers(metadata, prefix),
     )
 
 
@@ -203,6 +206,19 @@ def _answers(metadata: MetaData, prefix: str) -> Table:
         Column("sealed", _Bytes),  # what was answered; null while it is under way
         Column("created_at", BigInteger, nullable=False),
         Index(f"{prefix}answers_created_at", "created_at"),
+    )
+
+
+def _workers(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}workers",
+        metadata,
+        Column("id", _short(40), primary_key=True),
+        Column("host", _short(255), nullable=False),
+        Column("pid", Integer, nullable=False),
+        Column("kind", _short(20), nullable=False),
+        Column("started_at", BigInteger, nullable=False),
+        Column("seen_at", BigInteger, nullable=False),
     )
 
 

@@ -115,6 +115,7 @@ class _Store(Collector):
             "webhooks_oldest_due_seconds", "For how long the oldest of them has been due.",
             found.oldest_due,
         )  # fmt: skip
+        yield GaugeMetricFamily("webhooks_workers", "Workers that run.", found.workers)
         subscriptions = GaugeMetricFamily(
             "webhooks_subscriptions", "Subscriptions by status.", labels=["status"]
         )

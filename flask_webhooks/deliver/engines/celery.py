@@ -25,13 +25,17 @@ def celery_engine(
     name: str,
     deliver: Callable[[Sequence[int]], None],
     wake: Callable[[], None],
+    sweep: Callable[[], None],
+    leave: Callable[[], None],
     lease: float,
 ) -> Publish:
     """Register the task and the sweep on a Celery app.
 
     :param name: of the Flask app; several may share one Celery app.
     :param deliver: makes deliveries, in a Celery worker.
-    :param wake: has what is due published, from a thread of its own.
+    :param wake: has what is due published, from a thread of its own; so does ``sweep``, which is
+        called now and then by a Celery worker.
+    :param leave: is called when a Celery worker ends.
     :param lease: seconds that a delivery is leased for.
     :raises ConfigurationError: ``celery`` is no Celery app.
     """
@@ -60,10 +64,11 @@ def celery_engine(
         requires = ("celery.worker.components:Timer",)
 
         def start(self, parent: Any) -> None:
-            self.entry = parent.timer.call_repeatedly(SWEEP_EVERY, wake)
+            self.entry = parent.timer.call_repeatedly(SWEEP_EVERY, sweep)
 
         def stop(self, parent: Any) -> None:
             self.entry.cancel()
+            leave()
 
     celery.steps["worker"].add(Sweep)
 

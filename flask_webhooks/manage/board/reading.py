@@ -12,11 +12,11 @@ from ...explaining import told
 from ...rules.patterns import patterns_of, wanted
 from ...rules.urls import shown
 from ...state import State
-from ...store import browsing, charts, lists, subscriptions
+from ...store import browsing, charts, lists, subscriptions, workers
 from ...store.browsing import Listed, Sought
 from ...store.charts import Health
 from ...store.lists import Hold, Position, Standing
-from ...store.records import Attempt, Delivery, Message, Subscription, microseconds
+from ...store.records import Attempt, Delivery, Message, RunningWorker, Subscription, microseconds
 from ..attempts import ShownAttempt, for_operator, for_owner
 from . import words
 from .guard import Asker
@@ -58,6 +58,8 @@ class Overview:
 
     standing: Standing
     summary: Summary
+    #: The workers that run; ``None`` is for a tenant, whom they are no concern of.
+    workers: Sequence[RunningWorker] | None
     #: Since when there are more attempts than a chart is made of.
     cut_at: datetime | None
     failures: Sequence[ShownDelivery]
@@ -113,10 +115,14 @@ class Reading:
         failed = [p.delivery_id for p in points if kind_of(p) != "accepted"]
         return Overview(
             standing=standing,
+            workers=self._workers(now) if owned is None else None,
             summary=summary(points, window, self.now),
             cut_at=points[-1].started_at if len(points) == SAMPLE else None,
             failures=self._failures(list(dict.fromkeys(failed))[:_FAILURES]),
         )
+
+    def _workers(self, now: int) -> list[RunningWorker]:
+        return self._read(lambda c: workers.running(c, self._state.database.tables, now))
 
     def _failures(self, delivery_ids: Sequence[int]) -> list[ShownDelivery]:
         found = self.deliveries(Sought(deliveries=delivery_ids), None).rows
