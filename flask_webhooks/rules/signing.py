@@ -51,7 +51,6 @@ def new_secret(randbytes: Callable[[int], bytes] = token_bytes) -> str:
     return _SECRET + b64encode(randbytes(32)).decode()
 
 
-@functools.lru_cache(1024)
 def check_secret(secret: str) -> bytes:
     """The key bytes of a ``whsec_…`` secret.
 
@@ -139,7 +138,7 @@ def sign(
     :raises SecretError: a secret is malformed, or there is nothing to sign with.
     """
     content = _content(message_id, timestamp, body)
-    signatures = [_v1(check_secret(secret), content) for secret in secrets]
+    signatures = [_v1(_key(secret), content) for secret in secrets]
     signatures += [key.sign(content) for key in signing_keys]
     if not signatures:
         raise SecretError(
@@ -211,6 +210,13 @@ def _v1(key: bytes, content: bytes) -> str:
     keyed = _keyed(key).copy()
     keyed.update(content)
     return "v1," + b2a_base64(keyed.digest(), newline=False).decode()
+
+
+def _key(secret: str) -> bytes:
+    return _key_of_text(secret) if isinstance(secret, str) else check_secret(secret)
+
+
+_key_of_text = functools.lru_cache(1024)(check_secret)
 
 
 @functools.lru_cache(1024)
