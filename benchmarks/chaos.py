@@ -42,7 +42,8 @@ from sqlalchemy.exc import DBAPIError
 
 from flask_webhooks import Webhooks
 from flask_webhooks.deliver.exchange import Wire
-from flask_webhooks.deliver.worker import Worker
+from flask_webhooks.deliver.intake import Intake
+from flask_webhooks.deliver.recording import Recorder
 from flask_webhooks.state import State
 from flask_webhooks.store import outbox, purging, queue, settling
 from flask_webhooks.store.database import Database
@@ -187,7 +188,7 @@ POINTS = (
           most=MESSAGES),
     Point(name="fan-out: rows written", patch=after(outbox, "_insert_deliveries"),
           work=send_and_deliver),
-    Point(name="fan-out: committed", patch=after(Worker, "_fan_out"), work=send_and_deliver),
+    Point(name="fan-out: committed", patch=after(Intake, "_fan_out"), work=send_and_deliver),
     Point(name="claim: lease written", patch=after(queue, "_lease"), work=send_and_deliver),
     Point(name="claim: committed", patch=before(queue, "_read"), work=send_and_deliver),
     Point(name="before the request", patch=before(Wire, "begin"), work=send_and_deliver,
@@ -198,7 +199,7 @@ POINTS = (
           work=send_and_deliver, again=True),
     Point(name="settle: attempts written", patch=after(settling, "_write_attempts"),
           work=send_and_deliver, again=True),
-    Point(name="settle: committed", patch=after(Worker, "_write_ended"), work=send_and_deliver,
+    Point(name="settle: committed", patch=after(Recorder, "_write_ended"), work=send_and_deliver,
           again=True),
     Point(name="sweep: lease written", patch=after(queue, "_lease"), work=sweep),
     Point(name="sweep: after the answer", patch=after(Wire, "end"), work=sweep,

@@ -128,7 +128,7 @@ def by_us(
         if queued:
             for _ in range(count // each):
                 sent(PAYLOAD)
-            while webhooks._state.worker._fan_out():
+            while webhooks._state.worker.intake.fan_out():
                 pass
         already = to.count.value
         workers = [["senders.py", "--work", folder, database or ""]] * processes

@@ -55,7 +55,7 @@ def fan_out(database: Database, *, now: int = 20, limit: int = 100, delay: int =
             c, database.tables, now=now, first_delay=lambda name: delay, limit=limit
         )
     )
-    return done.total()
+    return done.names.total()
 
 
 def claim(

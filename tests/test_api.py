@@ -222,7 +222,7 @@ def test_a_replay_is_counted_first(app: Flask, shop: Webhooks, ann: Client, bob:
         with app.app_context():
             tenant = "ann" if client is ann else "bob"
             shop["booking.new"].send({"id": 1, "country": "DE"}, tenant=tenant)
-            app.extensions["webhooks"].worker._fan_out()
+            app.extensions["webhooks"].worker.intake.fan_out()
             shop.disable(made["id"])
             shop.enable(made["id"])
     body = {"status": "cancelled", "dryRun": True}

@@ -30,7 +30,7 @@ def described(app: Flask, shop: Webhooks) -> Any:
         for tenant in ("ann", "bob"):
             shop.subscribe(f"https://{tenant}.example/", ["*"], tenant=tenant)
             shop["booking.new"].send({"id": 1, "country": "DE"}, tenant=tenant)
-        app.extensions["webhooks"].worker._fan_out()
+        app.extensions["webhooks"].worker.intake.fan_out()
     accepted = {"positive_data_acceptance": {"expected-statuses": REFUSED_WITH_REASON}}
     config = schemathesis.Config.from_dict({"checks": accepted})
     loaded = schemathesis.openapi.from_wsgi("/openapi.json", app, config=config)

@@ -47,7 +47,7 @@ class Theirs:
         self.subscription = ann.subscribe()["id"]
         with app.app_context():
             self.message = shop["booking.new"].send({"id": 1, "country": "DE"}, tenant="ann").id
-            app.extensions["webhooks"].worker._fan_out()
+            app.extensions["webhooks"].worker.intake.fan_out()
             self.delivery = shop.deliveries(message=self.message)[0].id
 
     def filled(self, path: str) -> str:

@@ -92,6 +92,8 @@ def receiving() -> Iterator[Receiver]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        # Several connections are opened at once: five would fit, and the sixth wait for a second.
+        request_queue_size = 128
 
         def handle_error(self, *_: object) -> None:
             """A peer that was killed is no surprise."""

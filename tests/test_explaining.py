@@ -46,7 +46,7 @@ class Shop:
         self.webhooks.run_until_idle()
 
     def fan_out(self) -> None:
-        self.state.worker._fan_out()
+        self.state.worker.intake.fan_out()
 
     def told(self, message: Message, subscription: Subscription) -> str:
         found: Explanation = self.webhooks.explain(message, subscription)

@@ -93,7 +93,7 @@ class Shop:
     def reached(self, name: str, payload: Any) -> list[str]:
         """The paths that a message goes to."""
         message = self.webhooks[name].send(payload)
-        self.app.extensions["webhooks"].worker._fan_out()
+        self.app.extensions["webhooks"].worker.intake.fan_out()
         found = self.webhooks.deliveries(message=message)
         return sorted(one.url.rpartition("/")[2] for one in found)
 

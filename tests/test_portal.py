@@ -224,7 +224,7 @@ def test_nobody_sees_or_changes_what_is_anothers(
             shop.unsubscribe(one)
         made = shop.subscribe("https://canary.example/", ["booking.new"], tenant=whose)
         message = shop["booking.new"].send({"word": "canary"}, tenant=whose, key="canary")
-        app.extensions["webhooks"].worker._fan_out()
+        app.extensions["webhooks"].worker.intake.fan_out()
         shop.disable(made)
         shop.enable(made)
         [delivery] = shop.deliveries()

@@ -32,6 +32,27 @@ class Policy:
     timeout: float = 15.0
 
 
+class Policies:
+    """The policies of webhooks, each asked for once in a round: a declaration may still come.
+
+    :param policy_of: from the name of a webhook to its policy.
+    """
+
+    def __init__(self, policy_of: Callable[[str], Policy]) -> None:
+        self._policy_of = policy_of
+        self._known: dict[str, Policy] = {}
+
+    def of(self, name: str) -> Policy:
+        policy = self._known.get(name)
+        if policy is None:
+            policy = self._known[name] = self._policy_of(name)
+        return policy
+
+    def forget(self) -> None:
+        """Begin another round."""
+        self._known.clear()
+
+
 def judge(
     claimed: Claimed,
     policy: Policy,

@@ -44,6 +44,7 @@ class Senders:
         self._attempting = attempting
         self._noticed = noticed
         self._together: Together[Ready] | None = None
+        self._holding = False
         self.buffer = Buffer(per_subscription, most)
         self.done: deque[Settlement] = deque()
         self.returned: deque[Claimed] = deque()
@@ -68,6 +69,10 @@ class Senders:
             ).start()
         self._together.wake()
 
+    def hold(self) -> None:
+        """Begin no more; what is under way goes on. Signal handlers may call it."""
+        self._holding = True
+
     def dismiss(self) -> None:
         """Let the threads end; the next :meth:`send` starts others."""
         together, self._together = self._together, None
@@ -83,7 +88,7 @@ class Senders:
         openers = Threads(partial(self._make, together), "webhooks-opener")
         try:
             while self._together is together:
-                for claimed in self.buffer.take():
+                for claimed in [] if self._holding else self.buffer.take():
                     try:
                         self._begin(claimed, together, openers)
                     except BaseException:

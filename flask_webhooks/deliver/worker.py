@@ -11,20 +11,19 @@ import random
 import threading
 import time
 import weakref
-from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from secrets import token_hex
-from typing import TypeVar
 
 from ..rules.sealing import KeyRing
-from ..store import outbox, queue, settling
+from ..store import queue
 from ..store.database import Database
-from ..store.records import Claimed, Settlement, microseconds
+from ..store.records import microseconds
 from .attempting import TO_SETTLE, Attempting
-from .judging import Policy
+from .intake import Intake
+from .judging import Policies, Policy
 from .ownership import Ownership
 from .presence import Kind, Presence
 from .purger import Purger
+from .recording import BATCH, Recorder, Written
 from .senders import Senders
 from .signer import Signer
 from .transport import Transport
@@ -37,17 +36,8 @@ logger = logging.getLogger("flask_webhooks.worker")
 _POLL_AT_FIRST, POLL = 0.02, 0.5
 #: Seconds that a lease lasts longer than the total deadline of an attempt, at most.
 LEASE_MARGIN = 15.0
-_FAN_OUT_BATCH = 300
-
-#: Deliveries leased by one worker at most, and outcomes written at once at least under load.
-_MOST_HELD = 1024
-_SETTLE_BATCH = 256
 #: Seconds that an outcome waits for company before it is written.
 _SETTLE_EVERY = 0.05
-#: Seconds between two looks for a tenant behind another's backlog.
-_LOOK_AROUND_EVERY = 0.25
-
-T = TypeVar("T")
 
 
 def lease_for(timeout: float) -> float:
@@ -100,35 +90,37 @@ class Worker:
         self._purger = Purger(database, retention, clock)
         #: Who says that it runs, lets it arrive: :meth:`run`, or an engine.
         self.presence = Presence(database, clock)
-        self._policy_of = policy_of
-        self._policies: dict[str, Policy] = {}
-        self._witness = witness
-        self._most_pending = most_pending
-        self._threads = threads
+        self._policies = Policies(policy_of)
         self._per_subscription = per_subscription
-        self._disable_after = microseconds(disable_after)
-        self._lease = microseconds(lease)
         self._clock = clock
         self._attempting = Attempting(
             transport=transport,
             signer=Signer(keyring, user_agent, message_signatures),
-            policy_of=self._policy,
+            policy_of=self._policies.of,
             witness=witness,
             ownership=ownership,
             host_rate=host_rate,
-            lease=self._lease,
+            lease=microseconds(lease),
             clock=clock,
             uniform=uniform,
         )
         self._senders = Senders(
             self._attempting, per_subscription=per_subscription, most=threads, noticed=self._notice
         )
-        #: The rates that subscriptions ask for, as far as they were met here.
-        self._rate_of: dict[str, float] = {}
-        #: What ended since the last claim, by subscription: as much as that may be leased ahead.
-        self._ended: Counter[str] = Counter()
-        self._look_around_at = 0.0
-        self._next_due: int | None = None
+        self.intake = Intake(
+            database,
+            self._senders,
+            self._policies,
+            witness,
+            rates=self._attempting.rates,
+            most_pending=most_pending,
+            most=threads,
+            lease=microseconds(lease),
+            clock=clock,
+        )
+        self._recorder = Recorder(
+            database, self._senders, witness, disable_after=disable_after, clock=clock
+        )
         self._poll = _POLL_AT_FIRST
         self._database_away = False
         self._running = False
@@ -147,6 +139,7 @@ class Worker:
     def stop(self) -> None:
         """Let :meth:`run` end: no new claims, what is under way is settled. Signal handlers may."""
         self._stopping.set()
+        self._senders.hold()
         self._turn.set()
         self._wake.set()
 
@@ -188,15 +181,7 @@ class Worker:
 
         What can't be attempted while the lease lasts is due again at once.
         """
-        claimed, poisoned = queue.claim_these(
-            self._database,
-            delivery_ids,
-            token=token_hex(16),
-            now=self._now(),
-            lease=self._lease,
-        )
-        self._tell_poisoned(poisoned)
-        self._policies.clear()
+        claimed = self.intake.claim_these(delivery_ids)
         for one in claimed:
             self._senders.attempt(one)
         while not self._senders.is_settled:
@@ -208,11 +193,10 @@ class Worker:
         :param until: unix time at which it comes due again, when no task has claimed it.
         :returns: ids for :meth:`deliver`, ``limit`` of them at most.
         """
-        tables = self._database.tables
         self._purger.purge_if_due()
         self.presence.beat_if_due()
-        self._policies.clear()
-        while self._database.read(lambda c: outbox.any_waiting(c, tables)) and self._fan_out():
+        self._policies.forget()
+        while self.intake.fan_out():
             pass
         return queue.enqueue(
             self._database,
@@ -229,24 +213,24 @@ class Worker:
     def step(self) -> bool:
         """Write what has ended, fan out, claim and hand out; whether there was anything to do."""
         with self._stepping:
-            ended, disabled = self._write()
-            busy = bool(ended)
+            written = self._write()
+            busy = bool(written)
             if not self._stopping.is_set():
-                busy |= self._take_on()
-        self._tell_all(ended, disabled)
+                busy |= self.intake.take_on() > 0
+            self._low = self._senders.buffer.waiting // 4
+        self._recorder.tell(written)
         return busy
 
     def _write_and_tell(self) -> None:
         with self._stepping:
-            ended, disabled = self._write()
-        self._tell_all(ended, disabled)
+            written = self._write()
+        self._recorder.tell(written)
 
-    def _tell_all(self, ended: Sequence[Settlement], disabled: dict[str, str]) -> None:
-        for one in ended:
-            try:
-                self._witness.settled(one, disabled.pop(one.claimed.subscription_id, None))
-            except Exception:
-                logger.exception("Nobody was told of delivery %s.", one.claimed.delivery_id)
+    def _write(self) -> list[Written]:
+        written = self._recorder.write()
+        for one in written:
+            self.intake.note_ended(one.settlement)
+        return written
 
     def _step_if_possible(self) -> bool:
         try:
@@ -266,7 +250,7 @@ class Worker:
 
     def _notice(self) -> None:
         """Called by the senders when something ended."""
-        if self._senders.buffer.waiting <= self._low or len(self._senders.done) >= _SETTLE_BATCH:
+        if self._senders.buffer.waiting <= self._low or len(self._senders.done) >= BATCH:
             self._turn.set()
             self._wake.set()
 
@@ -288,136 +272,12 @@ class Worker:
     def _pause(self) -> float:
         """Seconds until the next look: the poll interval, or until something comes due sooner."""
         pause = min(self._poll, POLL)
-        if self._next_due is None:
+        if self.intake.next_due is None:
             return pause
-        return min(pause, max(self._next_due - self._now(), 0) / 1e6)
+        return min(pause, max(self.intake.next_due - self._now(), 0) / 1e6)
 
     def _now(self) -> int:
         return microseconds(self._clock())
-
-    # Write back
-
-    def _write(self) -> tuple[list[Settlement], dict[str, str]]:
-        self._write_returned()
-        return self._write_ended()
-
-    def _write_ended(self) -> tuple[list[Settlement], dict[str, str]]:
-        """Write the outcomes; those that were written, and why subscriptions were disabled."""
-        ended = _drained(self._senders.done)
-        if not ended:
-            return [], {}
-        try:
-            result = self._database.write(
-                lambda c: settling.settle(
-                    c,
-                    self._database.tables,
-                    ended,
-                    now=self._now(),
-                    disable_after=self._disable_after,
-                )
-            )
-        except BaseException:
-            # An outcome that isn't written is a duplicate later: keep it.
-            self._senders.done.extendleft(reversed(ended))
-            raise
-        self._ended.update(one.claimed.subscription_id for one in ended)
-        return result
-
-    def _write_returned(self) -> None:
-        returned = _drained(self._senders.returned)
-        if not returned:
-            return
-        try:
-            self._database.write(
-                lambda c: queue.hand_back(c, self._database.tables, returned, self._now())
-            )
-        except BaseException:
-            self._senders.returned.extendleft(returned)
-            raise
-
-    # Take on
-
-    def _take_on(self) -> bool:
-        """Fan out and claim what there is; whether there was anything."""
-        tables = self._database.tables
-        waiting = self._database.read(lambda c: outbox.any_waiting(c, tables))
-        done = self._fan_out() if waiting else 0
-        most = (
-            min(_MOST_HELD, self._threads + 2 * self._ended.total()) - self._senders.buffer.occupied
-        )
-        if most > 0:
-            done += self._claim(most)
-        if not done:
-            self._next_due = self._database.read(lambda c: queue.next_due(c, tables, self._now()))
-        return done > 0
-
-    def _room(self, subscription_id: str) -> int:
-        """How much more of a subscription to lease: the faster it is, the more ahead."""
-        rate, buffer = self._rate_of.get(subscription_id), self._senders.buffer
-        if rate is None:
-            return buffer.room(subscription_id, beyond=2 * self._ended[subscription_id])
-        free = self._attempting.rates.free(subscription_id, rate, time.monotonic())
-        return min(free - buffer.waits(subscription_id), buffer.room(subscription_id))
-
-    def _fan_out(self) -> int:
-        done = self._database.write(
-            lambda c: outbox.fan_out(
-                c,
-                self._database.tables,
-                now=self._now(),
-                first_delay=lambda name: microseconds(self._policy(name).schedule[0]),
-                limit=_FAN_OUT_BATCH,
-                most_pending=self._most_pending,
-            )
-        )
-        self._witness.fanned_out(done)
-        return done.total()
-
-    def _claim(self, limit: int) -> int:
-        claimed, poisoned = queue.claim(
-            self._database,
-            token=token_hex(16),
-            now=self._now(),
-            lease=self._lease,
-            limit=limit,
-            room=self._room,
-            look_around=self._is_time_to_look_around(),
-        )
-        self._tell_poisoned(poisoned)
-        self._ended.clear()
-        if claimed:
-            self._policies.clear()
-            self._low = len(claimed) // 4
-            self._note_rates(claimed)
-            self._senders.send(claimed)
-        return len(claimed) + len(poisoned)
-
-    def _tell_poisoned(self, delivery_ids: Sequence[int]) -> None:
-        if delivery_ids:
-            wrong = "Set aside, as each was begun and never ended: deliveries %s."
-            logger.error(wrong, list(delivery_ids))
-
-    def _is_time_to_look_around(self) -> bool:
-        """Now and then: it costs a look at every subscription that has something due."""
-        now = time.monotonic()
-        if now < self._look_around_at:
-            return False
-        self._look_around_at = now + _LOOK_AROUND_EVERY
-        return True
-
-    def _note_rates(self, claimed: Sequence[Claimed]) -> None:
-        for one in claimed:
-            if one.terms.rate is not None:
-                self._rate_of[one.subscription_id] = one.terms.rate
-            else:
-                self._rate_of.pop(one.subscription_id, None)
-
-    def _policy(self, name: str) -> Policy:
-        """The policy of a webhook, asked for once in each round: a declaration may still come."""
-        policy = self._policies.get(name)
-        if policy is None:
-            policy = self._policies[name] = self._policy_of(name)
-        return policy
 
     # End
 
@@ -434,8 +294,3 @@ class Worker:
             logger.warning("Stopped with %s deliveries under way.", self._senders.buffer.under_way)
         self._senders.dismiss()
         self._transport.close()
-
-
-def _drained(items: deque[T]) -> list[T]:
-    """What is there now; more may come meanwhile."""
-    return [items.popleft() for _ in range(len(items))]

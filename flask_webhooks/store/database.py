@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from . import making
 from .dialects import locks_rows, makes_tables_apart, one_at_a_time, wait_briefly
 from .forking import Gate
 from .tables import Tables
+from .turns import Turns
 
 logger = logging.getLogger("flask_webhooks.store")
 
@@ -58,6 +59,8 @@ class Database:
         self._only_one = threading.RLock()
         self._tables_seen = False
         self._gate = Gate(self._close_idle)
+        #: Where the file of SQLite is our own.
+        self._turns: Turns | None = None
 
     @property
     def locks_rows(self) -> bool:
@@ -73,12 +76,14 @@ class Database:
             if self._engine is None:
                 own = self._session is None
                 self._engine = _own_engine(self._uri) if own else self._session_engine()
+                self._turns = _turns_of(self._engine) if own else None
             return self._engine
 
     def _begin_anew(self) -> None:
         # Whoever held the locks when the process forked has stayed behind.
         self._lock, self._only_one = threading.Lock(), threading.RLock()
         self._pid = os.getpid()
+        self._turns = self._turns and self._turns.anew()
         if self._engine is not None and not _is_shared(self._engine):
             self._engine.dispose(close=False)
 
@@ -108,7 +113,7 @@ class Database:
         give_up = time.monotonic() + _PATIENCE
         while True:
             try:
-                with self._alone(), _transaction(self.engine) as connection:
+                with self._alone(), self._in_turn(), _transaction(self.engine) as connection:
                     return work(connection)
             except DBAPIError as error:
                 if time.monotonic() > give_up or not _is_transient(error):
@@ -136,6 +141,9 @@ class Database:
                     "a database in a file."
                 )
             yield
+
+    def _in_turn(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.taken()
 
     def send(self, work: Callable[[Connection], T], then: Callable[[], None]) -> T:
         """Run ``work`` where messages are written: the app's transaction, or one of our own.
@@ -217,6 +225,8 @@ class Database:
         """Close the connections of the extension's own engine."""
         if self._engine is not None and self._session is None:
             self._engine.dispose()
+        if self._turns is not None:
+            self._turns.close()
 
 
 def _make_missing(engine: Engine, tables: Tables) -> None:
@@ -314,6 +324,11 @@ def _engine_of(url: URL) -> Engine:
     engine = create_engine(url, connect_args={"isolation_level": None})
     event.listen(engine, "connect", _prepare_file)
     return engine
+
+
+def _turns_of(engine: Engine) -> Turns | None:
+    in_file = not (locks_rows(engine) or _is_shared(engine))
+    return Turns(f"{engine.url.database}-turns") if in_file else None
 
 
 def _shown(url: URL) -> str:

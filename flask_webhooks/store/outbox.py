@@ -137,14 +137,13 @@ def fan_out(
     first_delay: Callable[[str], int],
     limit: int,
     most_pending: int | None = None,
-) -> Counter[str]:
+) -> FannedOut:
     """Turn waiting messages into deliveries, one for each subscription that wants them.
 
     Doing it twice adds nothing: a delivery is unique by message and subscription.
 
     :param first_delay: from a webhook's name to the microseconds before its first attempt.
     :param most_pending: a subscription with so many pending deliveries gets more as exhausted.
-    :returns: how many messages of each name were done.
     """
     in_turns = fans_out_in_turns(connection)
     turn = f"fan out {tables.deliveries.name}"
@@ -159,37 +158,47 @@ def _fanned_out(
     first_delay: Callable[[str], int],
     limit: int,
     most_pending: int | None,
-) -> Counter[str]:
+) -> FannedOut:
     rows = _waiting(connection, tables, limit)
     if not rows:
-        return Counter()
+        return FannedOut(Counter(), 0)
     names = {row.name for row in rows}
     patterns = {pattern for name in names for pattern in patterns_of(name)}
     special = _special(connection, tables, patterns)
     full = _full(connection, tables, patterns, most_pending) if most_pending else []
 
-    def insert_for(name: str, ids: Sequence[str]) -> None:
+    def insert_for(name: str, ids: Sequence[str]) -> int:
         values = {"now": now, "delay": first_delay(name), "patterns": patterns_of(name)}
-        _insert_deliveries(connection, tables, ids, full, values)
+        made = _insert_deliveries(connection, tables, ids, full, values)
         if special.filtered:
-            _insert_filtered(connection, tables, ids, full, values)
+            made += _insert_filtered(connection, tables, ids, full, values)
+        return made
+
+    made = 0
 
     if special.once or special.ordered:
         # One by one: the first message that reaches a one-shot subscription closes it, and lines
         # stand in the order of sending.
         for row in rows:
-            insert_for(row.name, [row.id])
+            made += insert_for(row.name, [row.id])
             _close_once(connection, tables, row.id, row.created_at)
     else:
         for name in sorted(names):
-            insert_for(name, [row.id for row in rows if row.name == name])
+            made += insert_for(name, [row.id for row in rows if row.name == name])
     if special.ordered:
         added = _added_lines(connection, tables, [row.id for row in rows])
         lines.straighten(connection, tables, added, now)
     dialect = connection.dialect.name
     ids = as_list(dialect, [row.id for row in rows])
     connection.execute(statements.fanned_out(tables, dialect), {"ids": ids})
-    return Counter(row.name for row in rows)
+    return FannedOut(Counter(row.name for row in rows), made)
+
+
+class FannedOut(NamedTuple):
+    """How many messages of each name were turned into how many deliveries."""
+
+    names: Counter[str]
+    deliveries: int
 
 
 class _Waiting(NamedTuple):
@@ -278,8 +287,8 @@ def _insert_deliveries(
     full: Sequence[str],
     values: Mapping[str, Any],
     only: Sequence[str] | None = None,
-) -> None:
-    """Make the deliveries of messages of one name.
+) -> int:
+    """Make the deliveries of messages of one name; how many.
 
     :param full: subscriptions that get theirs as exhausted.
     :param values: ``now``, ``delay`` and ``patterns``.
@@ -291,7 +300,7 @@ def _insert_deliveries(
     lists |= {} if only is None else {"only": only}
     given = {name: as_list(dialect, found) for name, found in lists.items()}
     statement = _delivering(tables, dialect, bool(full), only is not None)
-    connection.execute(statement, {**values, **given})
+    return connection.execute(statement, {**values, **given}).rowcount
 
 
 def _insert_filtered(
@@ -300,7 +309,7 @@ def _insert_filtered(
     message_ids: Sequence[str],
     full: Sequence[str],
     values: Mapping[str, Any],
-) -> None:
+) -> int:
     """Make the deliveries to subscriptions that have a filter, where the payload passes it."""
     dialect = connection.dialect.name
     given = {
@@ -314,8 +323,10 @@ def _insert_filtered(
             payloads[message_id] = json.loads(bytes(body))
         if passes(json.loads(text), payloads[message_id]):
             passed[message_id].append(subscription_id)
-    for message_id, subscription_ids in passed.items():
+    return sum(
         _insert_deliveries(connection, tables, [message_id], full, values, subscription_ids)
+        for message_id, subscription_ids in passed.items()
+    )
 
 
 @statements.once_for_each

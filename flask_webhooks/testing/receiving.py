@@ -195,6 +195,8 @@ class WebhookReceiver:
 
 
 class _Server(ThreadingHTTPServer):
+    # Several connections are opened at once: five would fit, and the sixth wait for a second.
+    request_queue_size = 128
     daemon_threads = True
     receiver: WebhookReceiver
 
