@@ -222,7 +222,7 @@ def test_an_answer_that_came_in_time_counts(serve: Serve) -> None:
     together: Together[int] = Together(late)
     assert together.begin(post(receiver), 1) is UNDER_WAY
     [wire] = together._begun
-    together._push()
+    together._push([])
     assert select.select([wire], [], [], 10)[0]
     now[0] = 9.0
     [(_, outcome)] = together.ended()
@@ -242,3 +242,23 @@ def test_a_large_request_is_sent_as_the_receiver_reads_it(
     [(_, outcome)] = sent_together(transport, [large])
     assert outcome and outcome.status == 200
     assert len(receiver.requests[1]) > 8_000_000
+
+
+def test_what_arrived_before_the_request_is_no_answer(transport: Transport, serve: Serve) -> None:
+    """A receiver that says something unasked is asked on another connection."""
+    unasked = threading.Event()
+
+    def behave(receiver: Receiver, conn: socket.socket) -> None:
+        receiver.read(conn)
+        receiver.send(conn, OK)
+        unasked.wait(10)
+        conn.sendall(OK)
+        receiver.stop.wait(10)
+
+    receiver = serve(behave)
+    assert transport.send(post(receiver)).status == 200
+    [wire] = transport._connections._idle
+    unasked.set()
+    assert select.select([wire], [], [], 10)[0]
+    assert list(sent_together(transport, [post(receiver)])) == [(0, None)]
+    assert len(receiver.requests) == 1

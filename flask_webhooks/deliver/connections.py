@@ -115,9 +115,12 @@ class Connections:
         return answer
 
     def begin(self, destination: Destination, message: Message, deadline: Deadline) -> Begun | None:
-        """Put a request on a kept connection, to be pushed; ``None`` if there is none."""
+        """Put a request on a kept connection; ``None`` if there is none.
+
+        Whether it is still open is to be seen by :func:`.noisy` before the request is pushed.
+        """
         origin = _origin(destination)
-        wire = self._kept(origin, deadline.clock())
+        wire = self._newest(origin, deadline.clock())
         if wire is None:
             return None
         wire.begin(message)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httptools
@@ -312,6 +313,17 @@ class Wire:
         if not reader.head_done:
             raise Failure(Reason.connect, "the peer closed the connection before an answer")
         reader.answer.truncated = reader.framed
+
+
+def noisy(wires: Sequence[Wire]) -> list[Wire]:
+    """Those of idle connections on which something has arrived, if only their end."""
+    if not hasattr(select, "poll"):  # Windows
+        return select.select(wires, [], [], 0)[0]
+    poll = select.poll()
+    for wire in wires:
+        poll.register(wire, select.POLLIN)
+    heard = {descriptor for descriptor, _ in poll.poll(0)}
+    return [wire for wire in wires if wire.fileno() in heard] if heard else []
 
 
 class Watch:

@@ -11,7 +11,7 @@ from math import inf
 from typing import Generic, TypeVar
 
 from .connections import Begun
-from .exchange import Watch, Wire
+from .exchange import Watch, Wire, noisy
 from .outcome import Outcome
 from .transport import Outgoing, Transport
 
@@ -63,8 +63,9 @@ class Together(Generic[T]):
             connection had been closed before, so that the request is to be sent on another.
         """
         ended: list[tuple[T, Outcome | None]] = []
-        self._push()
-        for descriptor in self._watch.wait(self._patience()):
+        if self._begun:
+            self._push(ended)
+        for descriptor in self._watch.wait(0.0 if ended else self._patience()):
             self._advance(descriptor, ended)
         if self._patience() == 0.0:
             self._advance_overdue(ended)
@@ -88,7 +89,12 @@ class Together(Generic[T]):
             return None
         return max(self._first_deadline - self._transport.now(), 0.0)
 
-    def _push(self) -> None:
+    def _push(self, ended: list[tuple[T, Outcome | None]]) -> None:
+        for wire in noisy(self._begun):
+            self._begun.remove(wire)
+            _, what = self._under_way.pop(wire.fileno())
+            wire.close()
+            ended.append((what, None))
         # All in a row: a receiver on the same machine is woken once, not for each.
         for wire in self._begun:
             wire.push()
