@@ -6,12 +6,14 @@ import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Connection,
+    Dialect,
     Engine,
     LargeBinary,
     Select,
@@ -19,7 +21,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
-    cast,
     event,
     func,
     insert,
@@ -27,6 +28,9 @@ from sqlalchemy import (
 )
 
 _MYSQL = ("mysql", "mariadb")
+
+#: Rows that SQLite inserts by one statement at most.
+_LARGEST_BLOCK = 64
 
 
 @functools.lru_cache(64)
@@ -108,41 +112,43 @@ def fetch(connection: Connection, query: Select[Any], values: Mapping[str, Any])
     return rows
 
 
-def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that have the same columns; where it pays, by one statement.
+def insert_all(
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert rows; where it pays, many by one statement.
 
-    In SQLite that is for the same reason; in PostgreSQL a row then costs half as much.
+    In SQLite that is for the same reason, and it takes half the time; so it does in PostgreSQL.
     """
-    columns = tuple(rows[0])
-    if connection.dialect.name == "postgresql":
-        lists = {name: [row[name] for row in rows] for name in columns}
+    dialect = connection.dialect.name
+    if dialect == "sqlite":
+        _insert_in_blocks(connection, table, columns, rows)
+    elif dialect == "postgresql":
+        lists = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
         connection.execute(_unnesting_insert(table, columns), lists)
-        return
-    if connection.dialect.name != "sqlite":
-        connection.execute(insert(table), rows)
-        return
-    packable: list[list[Any]] = []
-    others: list[Mapping[str, Any]] = []
-    for row in rows:
-        values = _as_json(row)
-        if values is None:
-            others.append(row)
-        else:
-            packable.append(values)
-    if packable:
-        packed = _unpacking_insert(table, columns)
-        connection.execute(packed, {"rows": json.dumps(packable)})
-    if others:
-        connection.execute(insert(table), others)
+    else:
+        given = [dict(zip(columns, row, strict=True)) for row in rows]
+        connection.execute(insert(table), given)
 
 
-def _as_json(row: Mapping[str, Any]) -> list[Any] | None:
-    """The values of a row as JSON; ``None`` where bytes in it are no text."""
-    try:
-        found = [v.decode() if isinstance(v, bytes) else v for v in row.values()]
-    except UnicodeDecodeError:
-        return None
-    return None if any(isinstance(v, str) and "\0" in v for v in found) else found
+def _insert_in_blocks(
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    # Few sizes, so that the driver knows each statement already.
+    start, size = 0, _LARGEST_BLOCK
+    while start < len(rows):
+        while size > len(rows) - start:
+            size //= 2
+        values = tuple(chain.from_iterable(rows[start : start + size]))
+        connection.exec_driver_sql(_block(connection.dialect, table, columns, size), values)
+        start += size
+
+
+@functools.lru_cache(64)
+def _block(dialect: Dialect, table: Table, columns: tuple[str, ...], size: int) -> str:
+    quoted = dialect.identifier_preparer
+    names = ", ".join(map(quoted.quote, columns))
+    row = f"({', '.join('?' * len(columns))})"
+    return f"INSERT INTO {quoted.format_table(table)} ({names}) VALUES {', '.join([row] * size)}"
 
 
 @functools.lru_cache(64)
@@ -151,18 +157,6 @@ def _unnesting_insert(table: Table, columns: tuple[str, ...]) -> Any:
     lists = [bindparam(name, type_=ARRAY(table.c[name].type)) for name in columns]
     rows = func.unnest(*lists).table_valued(*columns).render_derived()
     return insert(table).from_select(columns, select(*rows.c), include_defaults=False)
-
-
-@functools.lru_cache(64)
-def _unpacking_insert(table: Table, columns: tuple[str, ...]) -> Any:
-    """An ``INSERT`` of all rows of an array of arrays, the parameter ``rows``."""
-    each = func.json_each(bindparam("rows")).table_valued("value").c.value
-    values = [func.json_extract(each, f"$[{n}]") for n in range(len(columns))]
-    typed = [
-        cast(value, table.c[name].type) if isinstance(table.c[name].type, LargeBinary) else value
-        for name, value in zip(columns, values, strict=True)
-    ]
-    return insert(table).from_select(columns, select(*typed))
 
 
 @functools.lru_cache(64)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, case, select, update
 
 from . import lines, statements
 from .dialects import as_list, fetch, insert_all
-from .records import DeliveryStatus, Settlement, SubscriptionStatus, microseconds
+from .records import Attempt, DeliveryStatus, Settlement, SubscriptionStatus, microseconds
 from .subscriptions import cancel_waiting
 from .tables import Tables
 
@@ -96,22 +97,28 @@ def _let_follow(
 
 
 def _write_attempts(connection: Connection, tables: Tables, live: Sequence[Settlement]) -> None:
-    rows = [
-        {
-            "delivery_id": s.attempt.delivery_id,
-            "number": s.attempt.number,
-            "outcome": s.attempt.outcome,
-            "status_code": s.attempt.status_code,
-            "detail": _storable(s.attempt.detail),
-            "excerpt": s.attempt.excerpt,
-            "started_at": microseconds(s.attempt.started_at.timestamp()),
-            "duration": microseconds(s.attempt.duration),
-        }
-        for s in live
-        if s.attempt is not None
-    ]
+    rows = [_row(s.attempt) for s in live if s.attempt is not None]
     if rows:
-        insert_all(connection, tables.attempts, rows)
+        insert_all(connection, tables.attempts, _ATTEMPT, rows)
+
+
+_ATTEMPT = (
+    "delivery_id", "number", "outcome", "status_code", "detail", "excerpt", "started_at",
+    "duration",
+)  # fmt: skip
+
+
+def _row(attempt: Attempt) -> tuple[Any, ...]:
+    return (
+        attempt.delivery_id,
+        attempt.number,
+        attempt.outcome,
+        attempt.status_code,
+        _storable(attempt.detail),
+        attempt.excerpt,
+        microseconds(attempt.started_at.timestamp()),
+        microseconds(attempt.duration),
+    )
 
 
 def _storable(text: str) -> str:
