@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from flask_webhooks import verify
 from flask_webhooks.deliver.judging import Policy
 from flask_webhooks.deliver.outcome import Outcome, Reason
+from flask_webhooks.deliver.together import Together
 from flask_webhooks.deliver.transport import Outgoing
 from flask_webhooks.deliver.witness import Witness
 from flask_webhooks.deliver.worker import Worker, lease_for
@@ -790,3 +791,22 @@ def test_a_subscription_may_have_a_rate_of_its_own(bench: Bench) -> None:
     assert sent["https://sub_2.example/hook"] == 8
     assert 2 <= sent["https://sub_1.example/hook"] <= 3
     assert {row[2] for row in bench.standing()} == {0, 1}
+
+
+def test_a_thread_that_fails_is_replaced(
+    in_file: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever breaks in the thread that sends, what waits is delivered by another."""
+    ended, failures = Together.ended, iter([RuntimeError("a bug"), RuntimeError("another")])
+
+    def failing(together: Together[Any]) -> Any:
+        for error in failures:
+            raise error
+        return ended(together)
+
+    monkeypatch.setattr(Together, "ended", failing)
+    in_file.subscribe()
+    in_file.send(12)
+    in_file.run()
+    assert {status for status, _, _ in in_file.standing()} == {"delivered"}
+    assert caplog.messages.count("The thread that sends has failed; another takes over.") == 2

@@ -73,7 +73,7 @@ class Intake:
         self._ended[settlement.claimed.subscription_id] += 1
 
     def take_on(self) -> int:
-        """Fan out and claim what there is, and hand it to the senders.
+        """Fan out and claim what there is; it waits in the senders' buffer then.
 
         :returns: how much there was to do: how many messages and deliveries.
         """
@@ -138,7 +138,7 @@ class Intake:
         if claimed:
             self._policies.forget()
             self._note_rates(claimed)
-            self._senders.send(claimed)
+            self._senders.buffer.add(claimed)
         return len(claimed) + len(poisoned)
 
     def _room(self, subscription_id: str) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from ..store.records import Claimed, Settlement
@@ -59,15 +59,17 @@ class Senders:
         """Whether nothing is to be written."""
         return not (self.done or self.returned)
 
-    def send(self, claimed: Sequence[Claimed]) -> None:
-        """Let the threads attempt deliveries."""
-        self.buffer.add(claimed)
-        if self._together is None:
-            self._together = self._attempting.together()
+    def send(self) -> None:
+        """Let the threads attempt what waits in the buffer."""
+        if not self.buffer.waiting:
+            return
+        together = self._together
+        if together is None:
+            together = self._together = self._attempting.together()
             threading.Thread(
-                target=self._carry_on, args=(self._together,), name="webhooks-sender", daemon=True
+                target=self._carry_on, args=(together,), name="webhooks-sender", daemon=True
             ).start()
-        self._together.wake()
+        together.wake()
 
     def hold(self) -> None:
         """Begin no more; what is under way goes on. Signal handlers may call it."""
@@ -84,25 +86,32 @@ class Senders:
         self._note(self._attempting.attempt(claimed))
 
     def _carry_on(self, together: Together[Ready]) -> None:
-        """Begin what may begin, and take note of what ends, until dismissed."""
         openers = Threads(partial(self._make, together), "webhooks-opener")
         try:
             while self._together is together:
-                for claimed in [] if self._holding else self.buffer.take():
-                    try:
-                        self._begin(claimed, together, openers)
-                    except BaseException:
-                        self._give_up(claimed)
-                for ready, outcome in together.ended():
-                    try:
-                        self._end(ready, outcome, openers)
-                    except BaseException:
-                        self._give_up(ready.claimed)
-                self._noticed()
+                self._go_round(together, openers)
+        except BaseException:
+            logger.exception("The thread that sends has failed; another takes over.")
         finally:
+            if self._together is together:
+                self._together = None
             openers.dismiss()
             for ready in together.close():
                 self.buffer.finish(ready.claimed, answered=True)
+
+    def _go_round(self, together: Together[Ready], openers: Threads[Ready]) -> None:
+        """Begin what may begin, and take note of what ends."""
+        for claimed in [] if self._holding else self.buffer.take():
+            try:
+                self._begin(claimed, together, openers)
+            except BaseException:
+                self._give_up(claimed)
+        for ready, outcome in together.ended():
+            try:
+                self._end(ready, outcome, openers)
+            except BaseException:
+                self._give_up(ready.claimed)
+        self._noticed()
 
     def _begin(self, claimed: Claimed, together: Together[Ready], openers: Threads[Ready]) -> None:
         ready = self._attempting.allowed(claimed)

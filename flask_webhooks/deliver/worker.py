@@ -217,6 +217,7 @@ class Worker:
             busy = bool(written)
             if not self._stopping.is_set():
                 busy |= self.intake.take_on() > 0
+                self._senders.send()
             self._low = self._senders.buffer.waiting // 4
         self._recorder.tell(written)
         return busy

@@ -1,0 +1,132 @@
+"""Writers of one SQLite file take turns, across processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flask_webhooks.store.turns import Turns
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no lockf")
+
+_HOLD = """
+import sys
+from flask_webhooks.store.turns import Turns
+with Turns(sys.argv[1]).taken():
+    print("mine", flush=True)
+    sys.stdin.readline()
+"""
+
+_FORK = """
+import os, signal, sys
+from flask_webhooks.store.turns import Turns
+turns = Turns(sys.argv[1])
+with turns.taken():
+    if not os.fork():
+        print("forked", flush=True)
+        signal.pause()
+    os.wait()
+"""
+
+Start = Callable[[str, Path], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Run code in a process of its own, until it has said something."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(code: str, path: Path) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(path)], stdin=pipe, stdout=pipe, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=10)
+
+
+def taken_by_a_thread(turns: Turns) -> tuple[threading.Thread, threading.Event]:
+    """A thread that wants a turn, and what is set when it has had it."""
+    had = threading.Event()
+
+    def want() -> None:
+        with turns.taken():
+            had.set()
+
+    thread = threading.Thread(target=want, daemon=True)
+    thread.start()
+    return thread, had
+
+
+def test_a_process_waits_for_anothers_turn_to_end(tmp_path: Path, start: Start) -> None:
+    """And has its own at once then."""
+    holder = start(_HOLD, tmp_path / "turns")
+    thread, had = taken_by_a_thread(Turns(str(tmp_path / "turns")))
+    assert not had.wait(0.2)
+    holder.communicate("\n", timeout=10)
+    assert had.wait(10)
+    thread.join(10)
+
+
+def test_the_turn_of_a_killed_process_is_over(tmp_path: Path, start: Start) -> None:
+    """Nobody waits for it any longer."""
+    holder = start(_HOLD, tmp_path / "turns")
+    _, had = taken_by_a_thread(Turns(str(tmp_path / "turns")))
+    assert not had.is_set()
+    holder.kill()
+    assert had.wait(10)
+
+
+def test_a_child_does_not_inherit_a_turn(tmp_path: Path, start: Start) -> None:
+    """When the process that had it is killed, its child, which lives on, keeps nobody waiting."""
+    parent = start(_FORK, tmp_path / "turns")
+    os.kill(parent.pid, signal.SIGKILL)
+    _, had = taken_by_a_thread(Turns(str(tmp_path / "turns")))
+    assert had.wait(10)
+    os.killpg(parent.pid, signal.SIGKILL)
+
+
+def test_threads_of_one_process_take_turns(tmp_path: Path) -> None:
+    """The kernel's lock would let them all in."""
+    turns = Turns(str(tmp_path / "turns"))
+    with turns.taken():
+        thread, had = taken_by_a_thread(turns)
+        assert not had.wait(0.1)
+    thread.join(10)
+    assert had.is_set()
+
+
+def test_where_no_file_can_be_made(tmp_path: Path) -> None:
+    """There are turns within the process all the same, and none can fail."""
+    turns = Turns(str(tmp_path / "missing" / "turns"))
+    with turns.taken():
+        _, had = taken_by_a_thread(turns)
+        assert not had.wait(0.1)
+    assert had.wait(10)
+
+
+def test_after_closing_the_next_turn_opens_anew(tmp_path: Path) -> None:
+    """Closing is no end."""
+    turns = Turns(str(tmp_path / "turns"))
+    with turns.taken():
+        pass
+    turns.close()
+    (tmp_path / "turns").unlink()
+    with turns.taken():
+        assert (tmp_path / "turns").exists()
