@@ -16,13 +16,16 @@ from .config import Settings
 from .declarations import Webhook
 from .exceptions import ConfigurationError
 from .rules.sealing import KeyRing
+from .store.browsing import carried_by
 from .store.database import Database
+from .store.records import Attempt, Message
 
 if TYPE_CHECKING:
     # These rooms bring requests and TLS: they are entered on first need.
     from .deliver.dispatcher import Dispatcher, Publish
     from .deliver.judging import Policy
     from .deliver.ownership import Ownership
+    from .deliver.retracing import Sent
     from .deliver.transport import Transport
     from .deliver.witness import Witness
     from .deliver.worker import Worker
@@ -124,7 +127,7 @@ class Delivering:
             transport=self._transport(),
             policy_of=self._policy_of,
             witness=self._witness,
-            user_agent=f"Flask-Webhooks/{version('Flask-Webhooks')}",
+            user_agent=_user_agent(),
             message_signatures=settings.message_signatures,
             ownership=self._ownership(),
             host_rate=settings.host_rate,
@@ -155,6 +158,25 @@ class Delivering:
             schedule=webhook and webhook.schedule or settings.schedule,
             timeout=settings.timeout,
         )
+
+    # Look
+
+    def sent(self, message: Message, deliveries: Sequence[int]) -> Callable[[Attempt], Sent]:
+        """What gives the headers of each attempt of some deliveries of a message."""
+        from .deliver.retracing import retraced
+        from .deliver.signer import Signer
+
+        settings, method = self._settings(), self._policy_of(message.name).method
+        signer = Signer(self._keyring, _user_agent(), settings.message_signatures)
+        carried = self._database.read(
+            lambda c: carried_by(c, self._database.tables, message, deliveries)
+        )
+
+        def sent(attempt: Attempt) -> Sent:
+            delivery = carried.get(attempt.delivery_id)
+            return retraced(signer, delivery, method, attempt, settings.propagate_trace)
+
+        return sent
 
     # An engine
 
@@ -223,6 +245,10 @@ class Delivering:
             leave=self._leave,
             lease=lease_for(settings.timeout),
         )
+
+
+def _user_agent() -> str:
+    return f"Flask-Webhooks/{version('Flask-Webhooks')}"
 
 
 def _stop_at_exit(worker: weakref.ref[Worker], thread: weakref.ref[threading.Thread]) -> None:

@@ -188,6 +188,8 @@ def test_a_delivery_is_followed_to_its_answer(
     assert read["explanation"] == "The receiver accepted it with 200 at the first attempt."
     [attempt] = read["attemptsMade"]
     assert (attempt["succeeded"], attempt["statusCode"], attempt["failure"]) == (True, 200, None)
+    sent = {header["name"].lower(): header["value"] for header in attempt["sent"]["headers"]}
+    assert (sent, attempt["sent"]["words"]) == (received.headers, None)
     assert set(ann("GET", f"/messages/{message['id']}")[1]["payload"]) == {"id", "country"}
     assert ann("POST", f"/deliveries/{delivery['id']}/replay") == (
         200, {"count": 1, "dryRun": False},

@@ -71,13 +71,25 @@ def test_show_a_message(cli: Any, sent: dict[str, Any], receiver: Receiver) -> N
     assert re.fullmatch(r" +1\.  \S+ \S+  500  \d+ ms  noted", lines[8])
 
 
-def test_show_as_json(cli: Any, sent: dict[str, Any]) -> None:
+def test_show_headers(cli: Any, sent: dict[str, Any], receiver: Receiver) -> None:
+    """Each attempt's, as its receiver got them, under the number of the attempt."""
+    lines = cli("show", sent["message"], "--headers").output.splitlines()
+    start = lines.index("         1.")
+    shown = dict(line.strip().split(": ", 1) for line in lines[start + 1 :])
+    assert {name.lower(): value for name, value in shown.items()} == receiver.received[-1].headers
+
+
+def test_show_as_json(cli: Any, sent: dict[str, Any], receiver: Receiver) -> None:
     """One object; the same for a delivery and for a subscription, without secrets."""
     found = asked(cli("show", sent["message"], "--json"))
     assert found["message"]["payload"] == {"total": 5}
     [delivery] = found["deliveries"]
     assert delivery["explanation"]["code"] == "retry"
-    assert [(a["status_code"], a["answer"]) for a in delivery["attempts_made"]] == [(500, "noted")]
+    [attempt] = delivery["attempts_made"]
+    assert (attempt["status_code"], attempt["answer"]) == (500, "noted")
+    assert "mark" not in attempt
+    shown = {header["name"].lower(): header["value"] for header in attempt["sent"]["headers"]}
+    assert shown == receiver.received[-1].headers
     assert asked(cli("show", str(sent["id"]), "--json"))["deliveries"] == found["deliveries"]
     of_subscription = cli("show", sent["subscription"], "--json").output
     assert json.loads(of_subscription)["deliveries"] == found["deliveries"]

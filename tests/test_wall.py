@@ -193,6 +193,8 @@ def _delivery_shown(client: Any, made: Subscription) -> Any:
     [attempt] = shown["attemptsMade"]
     times = [attempt.pop("startedAt"), shown.pop("settledAt"), shown.pop("dueAt")]
     assert not any("." in time for time in times)
+    sent = attempt.pop("sent")
+    attempt["sent"] = ([header["name"] for header in sent["headers"]], sent["words"])
     assert listed["reason"] == shown["reason"]
     return {name: value for name, value in shown.items() if name not in ("id", "subscriptionId")}
 

@@ -145,7 +145,7 @@ def jsonable(record: Any) -> Any:
     return {
         name: shown(value) if name == "url" else _plain(value)
         for name, value in fields.items()
-        if name not in ("body", "excerpt", "secret")
+        if name not in ("body", "excerpt", "secret", "mark")
     }
 
 

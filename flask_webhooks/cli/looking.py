@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask.cli import AppGroup
@@ -17,6 +17,10 @@ from ..store.lists import Standing
 from ..store.records import Attempt, Delivery, Message, RunningWorker, Subscription
 from .door import Door, found_subscription, jsonable, plain_errors, state, when
 from .printing import as_json_option, as_text, clean, echo_table, say, say_json, say_wrapped
+
+if TYPE_CHECKING:
+    # The room brings requests and TLS: it is entered on first need.
+    from ..deliver.retracing import Sent
 
 _STATUSES = ("pending", "delivered", "exhausted", "cancelled")
 #: Deliveries that ``show`` shows of one message, and of one subscription.
@@ -47,9 +51,10 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
 
     @group.command()
     @click.argument("thing", metavar="ID")
+    @click.option("--headers", is_flag=True, help="Show the headers of each attempt.")
     @as_json_option
     @plain_errors
-    def show(thing: str, as_json: bool) -> None:
+    def show(thing: str, headers: bool, as_json: bool) -> None:
         """Show the message, subscription or delivery ID, with all that came of it."""
         if thing.isdigit():
             seen = _Seen(None, [_delivery(int(thing))])
@@ -63,7 +68,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         if as_json:
             say_json(_as_json(webhooks, seen))
         else:
-            _print(webhooks, seen)
+            _print(webhooks, seen, headers)
 
     @group.command()
     @click.argument("message")
@@ -161,7 +166,7 @@ def _known_message(message_id: str) -> Message:
     return found
 
 
-def _print(webhooks: Door, seen: _Seen) -> None:
+def _print(webhooks: Door, seen: _Seen, headers: bool) -> None:
     if isinstance(seen.thing, Message):
         for name, value in _facts_of_message(seen.thing):
             say(f"{name:<9} {clean(value)}")
@@ -175,8 +180,18 @@ def _print(webhooks: Door, seen: _Seen) -> None:
         say(f"\nDelivery  {delivery.id}  {delivery.status}  to {shown(delivery.url)}")
         words = webhooks.explain(delivery.message_id, delivery.subscription_id).words
         say_wrapped(words, " " * 10)
-        rows = [_row(message, one) for one in webhooks.attempts(delivery)]
-        echo_table(rows, "          No attempts yet.")
+        attempts = webhooks.attempts(delivery)
+        echo_table([_row(message, one) for one in attempts], "          No attempts yet.")
+        if headers:
+            sent = state().delivering.sent(message, [delivery.id])
+            say("\n".join(line for one in attempts for line in _headers(one, sent(one))))
+
+
+def _headers(attempt: Attempt, sent: Sent) -> Iterator[str]:
+    """The headers of one attempt, line by line."""
+    yield f"\n         {attempt.number}. {sent.words or ''}".rstrip()
+    for one in sent.headers:
+        yield f"            {one.name}: {'(a secret)' if one.value is None else one.value}"
 
 
 def _with_messages(found: Sequence[Delivery]) -> Iterator[tuple[Delivery, Message]]:
@@ -225,15 +240,18 @@ def _as_json(webhooks: Door, seen: _Seen) -> dict[str, Any]:
     shown_ones = []
     for delivery, message in _with_messages(seen.deliveries):
         found = webhooks.explain(delivery.message_id, delivery.subscription_id)
-        attempts = [_attempt_as_json(message, one) for one in webhooks.attempts(delivery)]
+        sent = state().delivering.sent(message, [delivery.id])
+        attempts = [
+            _attempt_as_json(message, one, sent(one)) for one in webhooks.attempts(delivery)
+        ]
         told_of = {"explanation": _explained(found), "attempts_made": attempts}
         shown_ones.append({**jsonable(delivery), **told_of})
     return {**told, "deliveries": shown_ones}
 
 
-def _attempt_as_json(message: Message, attempt: Attempt) -> dict[str, Any]:
+def _attempt_as_json(message: Message, attempt: Attempt, sent: Sent) -> dict[str, Any]:
     answer = state().shown_answer(message.name, message.body, attempt.excerpt)
-    return {**jsonable(attempt), "answer": answer}
+    return {**jsonable(attempt), "answer": answer, "sent": asdict(sent)}
 
 
 def _explained(found: Explanation) -> dict[str, Any]:

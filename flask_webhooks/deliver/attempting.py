@@ -54,6 +54,7 @@ class Ready:
     policy: Policy
     headers: Headers
     started: float
+    mark: int | None = None
     begun: Begun | None = None
 
     def outgoing(self, spent: float = 0.0) -> Outgoing:
@@ -131,7 +132,10 @@ class Attempting:
         if (wait := self._wait(claimed)) > 0:
             return Ended(claimed, put_off(claimed, "rate-limited", started + wait))
         try:
-            headers = self._signer.headers(claimed, policy.method, int(started))
+            # The second that is stored with the attempt: its headers can be made again from it.
+            second = microseconds(started) // 1_000_000
+            headers = self._signer.headers(claimed, policy.method, second)
+            mark = self._signer.mark(claimed.url, policy.method, headers)
         except SecretError as error:
             # Never unsigned, and never given up for what is the operator's to mend.
             logger.error("Delivery %s is parked: %s", claimed.delivery_id, error)
@@ -141,7 +145,7 @@ class Attempting:
             return self.judged(ready, _broken(claimed, error))
         begun = self._witness.began(claimed, policy.method)
         headers += begun.headers if begun else ()
-        return Ready(claimed, policy, headers, started, begun)
+        return Ready(claimed, policy, headers, started, mark, begun)
 
     def _is_late(self, claimed: Claimed, policy: Policy, now: float) -> bool:
         """Whether a delivery waited here too long: its attempt could outlive its lease."""
@@ -191,6 +195,7 @@ class Attempting:
             now=self._clock(),
             confirmed=_owned(ready.claimed) in self._confirmed,
             uniform=self._uniform,
+            mark=ready.mark,
         )
         return Ended(ready.claimed, settlement, outcome)
 

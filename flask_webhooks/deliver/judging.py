@@ -62,12 +62,14 @@ def judge(
     now: float,
     confirmed: bool,
     uniform: Callable[[float, float], float],
+    mark: int | None = None,
 ) -> Settlement:
     """What follows from an attempt.
 
     :param started: unix time at which it began; so is ``now``.
     :param confirmed: whether the owner of the URL has passed the ownership check.
     :param uniform: draws a number between two.
+    :param mark: of the headers that were made for it.
     """
     accepted = outcome.status is not None and retry.accepts(policy.answers, outcome.status)
     reason = _reason(outcome, accepted)
@@ -83,7 +85,7 @@ def judge(
     )
     return Settlement(
         claimed=claimed,
-        attempt=_attempt(claimed, outcome, reason, started),
+        attempt=_attempt(claimed, outcome, reason, started, mark),
         status=DeliveryStatus(decision.status),
         reason=decision.reason,
         due_at=microseconds(now + (decision.delay or 0.0)),
@@ -125,7 +127,9 @@ def _reason(outcome: Outcome, accepted: bool) -> str:
     return "accepted" if accepted else "refused"
 
 
-def _attempt(claimed: Claimed, outcome: Outcome, reason: str, started: float) -> Attempt:
+def _attempt(
+    claimed: Claimed, outcome: Outcome, reason: str, started: float, mark: int | None
+) -> Attempt:
     return Attempt(
         delivery_id=claimed.delivery_id,
         number=claimed.number,
@@ -136,4 +140,5 @@ def _attempt(claimed: Claimed, outcome: Outcome, reason: str, started: float) ->
         excerpt=None if claimed.callback else outcome.body[:EXCERPT],
         started_at=moment(microseconds(started)),
         duration=outcome.duration,
+        mark=mark,
     )

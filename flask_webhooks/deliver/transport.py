@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -220,16 +220,20 @@ def _prepared(outgoing: Outgoing, route: _Route) -> _Request:
     request.method = outgoing.method
     request.url = outgoing.url
     # A plain dict: requests' own would fold names, slowly.
-    request.headers = cast(Any, _headers(outgoing, route.host))
+    request.headers = cast(Any, wire_headers(outgoing.headers, outgoing.body, route.host))
     request.body = outgoing.body
     request.route = route
     return request
 
 
-def _headers(outgoing: Outgoing, host: str) -> dict[str, str]:
+def wire_headers(given: Iterable[tuple[str, str]], body: bytes, host: str) -> dict[str, str]:
+    """All headers of a request, as they are sent and in that order.
+
+    :raises Failure: one of those given breaks a rule.
+    """
     headers = {"Host": host, "Accept-Encoding": "identity"}
     seen = set()
-    for name, value in outgoing.headers:
+    for name, value in given:
         lowered = _header_name(name)
         if lowered in seen:
             raise Failure(Reason.blocked, f"header {name} is given twice")
@@ -239,7 +243,7 @@ def _headers(outgoing: Outgoing, host: str) -> dict[str, str]:
         headers[name] = value
     if "accept" not in seen:
         headers["Accept"] = "*/*"
-    headers["Content-Length"] = str(len(outgoing.body))
+    headers["Content-Length"] = str(len(body))
     return headers
 
 

@@ -159,12 +159,18 @@ def target_uri(url: str) -> str:
 
     What can't be read comes back as it is: it is refused before it is sent.
     """
+    authority = authority_of(url)
+    return f"{urlsplit(url).scheme}://{authority}{_target(url)}" if authority else url
+
+
+def authority_of(url: str) -> str:
+    """Give the ``Host`` header that goes to a stored URL; empty where it can't be read."""
     try:
         parts = urlsplit(url)
         port = parts.port or _DEFAULT_PORTS[parts.scheme]
     except (ValueError, KeyError):
-        return url
-    return f"{parts.scheme}://{_authority(parts.scheme, host_of(url), port)}{_target(url)}"
+        return ""
+    return _authority(parts.scheme, host_of(url), port)
 
 
 def _authority(scheme: str, host: str, port: int) -> str:
@@ -368,6 +374,7 @@ __all__ = [
     "MAX_LENGTH",
     "Destination",
     "UrlRules",
+    "authority_of",
     "check_url",
     "host_of",
     "networks_for",

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from ..rules.ids import first_id
 from .lists import attempt_of, delivery_of, ids_of, owner_is
-from .records import Attempt, Delivery, Owned, microseconds, moment
+from .records import Attempt, Carried, Delivery, Message, Owned, microseconds, moment
 from .tables import Tables
 
 
@@ -96,6 +96,38 @@ def attempts_of(
     for row in connection.execute(query).mappings():
         found[row["delivery_id"]].append(attempt_of(row))
     return found
+
+
+def carried_by(
+    connection: Connection, tables: Tables, message: Message, delivery_ids: Sequence[int]
+) -> Mapping[int, Carried]:
+    """What some deliveries of a message carry, by id."""
+    d, s = tables.deliveries.c, tables.subscriptions.c
+    needed = (d.id, s.id, s.tenant, s.url, s.callback, s.sealed_secret, s.sealed_options)
+    query = select(*needed).join_from(tables.deliveries, tables.subscriptions)
+    rows = connection.execute(query.where(d.id.in_(delivery_ids), d.message_id == message.id))
+    return {row[0]: _carried(message, *row[1:]) for row in rows}
+
+
+def _carried(
+    message: Message,
+    subscription_id: str,
+    tenant: str | None,
+    url: str,
+    callback: str | None,
+    secret: bytes | None,
+    options: bytes | None,
+) -> Carried:
+    return Carried(
+        message_id=message.id,
+        body=message.body,
+        subscription_id=subscription_id,
+        tenant=tenant,
+        url=url,
+        callback=callback,
+        sealed_secret=None if secret is None else bytes(secret),
+        sealed_options=None if options is None else bytes(options),
+    )
 
 
 def _messages(tables: Tables, sought: Sought) -> list[ColumnElement[bool]]:

@@ -297,4 +297,5 @@ def attempt_of(row: Any) -> Attempt:
         excerpt=None if row["excerpt"] is None else bytes(row["excerpt"]),
         started_at=moment(row["started_at"]),
         duration=row["duration"] / 1e6,
+        mark=row["mark"],
     )

@@ -135,6 +135,22 @@ class Attempt:
     started_at: datetime
     #: Seconds.
     duration: float
+    #: A keyed digest of the headers that were made for it: what is made again must have the same.
+    mark: int | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """What the headers of a delivery are made of, besides the time: read to be looked at."""
+
+    message_id: str
+    body: bytes = field(repr=False)
+    subscription_id: str
+    tenant: str | None
+    url: str = field(repr=False)
+    callback: str | None
+    sealed_secret: bytes | None = field(repr=False)
+    sealed_options: bytes | None = field(repr=False)
 
 
 @dataclass(slots=True, kw_only=True)

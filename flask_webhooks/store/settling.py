@@ -104,7 +104,7 @@ def _write_attempts(connection: Connection, tables: Tables, live: Sequence[Settl
 
 _ATTEMPT = (
     "delivery_id", "number", "outcome", "status_code", "detail", "excerpt", "started_at",
-    "duration",
+    "duration", "mark",
 )  # fmt: skip
 
 
@@ -118,6 +118,7 @@ def _row(attempt: Attempt) -> tuple[Any, ...]:
         attempt.excerpt,
         microseconds(attempt.started_at.timestamp()),
         microseconds(attempt.duration),
+        attempt.mark,
     )
 
 

@@ -192,6 +192,7 @@ def _attempts(metadata: MetaData, prefix: str) -> Table:
         Column("excerpt", _Bytes),
         Column("started_at", BigInteger, nullable=False),
         Column("duration", BigInteger, nullable=False),  # microseconds
+        Column("mark", BigInteger),  # a keyed digest of the headers that were made for it
         Index(f"{prefix}attempts_delivery_id", "delivery_id"),
     )
 

@@ -90,7 +90,8 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
         found = desk.delivery(delivery_id)
         shown = {name: getattr(found, name) for name in found.__dataclass_fields__}
         words = desk.door.explain(found.message_id, found.subscription_id).words
-        attempts = [for_owner(one) for one in desk.door.attempts(found)]
+        sent = desk.state.delivering.sent(desk.message(found.message_id), [found.id])
+        attempts = [for_owner(one, sent(one)) for one in desk.door.attempts(found)]
         return desk.answer(
             DeliveryWithAttempts, {**shown, "explanation": words, "attempts_made": attempts}
         )

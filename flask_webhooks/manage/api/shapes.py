@@ -214,6 +214,26 @@ class DeliveryShape(Schema):
     settled_at = _Second(required=True, allow_none=True, data_key="settledAt")
 
 
+class HeaderShape(Schema):
+    """A header of a request."""
+
+    name = fields.String(required=True)
+    value = fields.String(
+        required=True, allow_none=True, metadata={"description": "Null where it is a secret."}
+    )
+
+
+class SentShape(Schema):
+    """The headers of an attempt, in the order in which they were sent."""
+
+    headers = fields.List(fields.Nested(HeaderShape), required=True)
+    words = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "What is to be said of them, such as why they are not all."},
+    )
+
+
 class AttemptShape(Schema):
     """One HTTP try of a delivery."""
 
@@ -227,6 +247,7 @@ class AttemptShape(Schema):
     answer = fields.String(
         required=True, allow_none=True, metadata={"description": "The first bytes of the answer."}
     )
+    sent = fields.Nested(SentShape, required=True)
     started_at = _Second(required=True, data_key="startedAt")
     seconds = fields.Float(required=True, allow_none=True)
 

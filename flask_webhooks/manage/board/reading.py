@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
-from ...exceptions import SecretError
 from ...explaining import told
 from ...rules.patterns import patterns_of, wanted
 from ...rules.urls import shown
@@ -47,8 +46,6 @@ class ShownDelivery:
     delivery: Delivery
     url: str
     words: str
-    #: The names of what its attempts carry besides the standard headers.
-    headers: Sequence[str] | None
     attempts: Sequence[ShownAttempt]
 
 
@@ -156,7 +153,7 @@ class Reading:
     ) -> Page[ShownDelivery]:
         """A page of deliveries, each with its attempts.
 
-        :param message: whose deliveries they are; without it no answer is shown.
+        :param message: whose deliveries they are; without it neither headers nor answers are shown.
         """
         tables, theirs = self._state.database.tables, replace(sought, owned=self._asker.owned)
         rows = self._read(
@@ -165,9 +162,10 @@ class Reading:
         page = _page(rows, lambda row: row.id)
         ids = [row.id for row in page.rows]
         attempts = self._read(lambda c: browsing.attempts_of(c, tables, ids))
+        cut = self._answerless if message is None else self._whole(message, ids)
         holds = self._read(lambda c: lists.holds_of(c, tables, ids))
         shown = [
-            self._shown(row, attempts.get(row.id, []), holds.get(row.id, Hold()), message)
+            self._shown(row, attempts.get(row.id, []), holds.get(row.id, Hold()), cut)
             for row in page.rows
         ]
         return Page(shown, page.following)
@@ -178,7 +176,11 @@ class Reading:
         return found[0].delivery if found else None
 
     def _shown(
-        self, delivery: Delivery, attempts: Sequence[Attempt], hold: Hold, message: Message | None
+        self,
+        delivery: Delivery,
+        attempts: Sequence[Attempt],
+        hold: Hold,
+        cut: Callable[[Attempt], ShownAttempt],
     ) -> ShownDelivery:
         last = attempts[0] if attempts else None
         _, said = told(delivery, last, self.now.timestamp(), hold)
@@ -186,24 +188,28 @@ class Reading:
             delivery=delivery,
             url=shown(delivery.url),
             words=said,
-            headers=() if message is None else self._headers(delivery),
-            attempts=[self._cut(attempt, message) for attempt in attempts],
+            attempts=[cut(attempt) for attempt in attempts],
         )
 
-    def _headers(self, delivery: Delivery) -> Sequence[str] | None:
-        """The names of its subscription's own headers; ``None`` when no key at hand opens them."""
-        try:
-            return self._state.subscribing.header_names(delivery.subscription_id)
-        except SecretError:
-            return None
+    @property
+    def _cut(self) -> Callable[..., ShownAttempt]:
+        """Cuts an attempt to what the asker may see."""
+        return for_operator if self._asker.owned is None else for_owner
 
-    def _cut(self, attempt: Attempt, message: Message | None) -> ShownAttempt:
-        """What the asker may see of an attempt, without what is private in its message."""
-        cut = for_operator(attempt) if self._asker.owned is None else for_owner(attempt)
-        if message is None:
-            return replace(cut, answer=None)
-        answer = self._state.shown_answer(message.name, message.body, attempt.excerpt)
-        return replace(cut, answer=answer)
+    def _answerless(self, attempt: Attempt) -> ShownAttempt:
+        return replace(self._cut(attempt), answer=None)
+
+    def _whole(
+        self, message: Message, deliveries: Sequence[int]
+    ) -> Callable[[Attempt], ShownAttempt]:
+        """Shows attempts with headers and answers, without what is private in their message."""
+        sent = self._state.delivering.sent(message, deliveries)
+
+        def shown(attempt: Attempt) -> ShownAttempt:
+            answer = self._state.shown_answer(message.name, message.body, attempt.excerpt)
+            return replace(self._cut(attempt, sent(attempt)), answer=answer)
+
+        return shown
 
     # Subscriptions and webhooks
 
