@@ -802,9 +802,10 @@ class Webhooks:
     def portal_link(
         self, tenant: str | None, *, write: bool = True, expires: float | timedelta = 3600
     ) -> str:
-        """A URL that lets who follows it see, and change, what is this tenant's.
+        """A URL that lets who follows it first see, and change, what is this tenant's.
 
-        Give it to nobody else, and make it when it is asked for: it can't be taken back.
+        It is good for one entry, so make it when it is asked for; :meth:`portal_revoke` takes it
+        back.
 
         :param tenant: ``None`` shows what belongs to no tenant.
         :param write: whether its bearer may change anything.
@@ -814,6 +815,16 @@ class Webhooks:
         from .manage.board.links import link
 
         return link(self._state, self._portals, tenant, write=write, expires=in_seconds(expires))
+
+    def portal_revoke(self, tenant: str | None) -> int:
+        """End every :meth:`portal_link` of a tenant, and what those that were followed opened.
+
+        :param tenant: ``None`` ends those for what belongs to no tenant.
+        :returns: how many there were.
+        """
+        from .manage.board.links import revoke
+
+        return revoke(self._state, tenant)
 
     def metrics(self, allowed: Callable[[], bool]) -> Blueprint:
         """Prometheus metrics at ``/metrics``, for ``app.register_blueprint(webhooks.metrics(…))``.

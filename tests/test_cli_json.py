@@ -88,6 +88,7 @@ def test_the_tables_are_listed(cli: Any, app: Flask) -> None:
         "tables": [
             "webhooks_subscriptions", "webhooks_names", "webhooks_messages", "webhooks_deliveries",
             "webhooks_attempts", "webhooks_answers", "webhooks_workers",
+            "webhooks_passes",
         ],
         "database": f"sqlite:///{app.instance_path}/webhooks.sqlite3",
     }  # fmt: skip

@@ -1,9 +1,10 @@
-"""The portal: by a signed link for a short time, and never to anybody else's rows."""
+"""The portal: by a link for one entry and a short time, and never to anybody else's rows."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,9 +16,17 @@ from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
 from flask_webhooks import ConfigurationError, Webhooks
-from flask_webhooks.manage.board.links import Pass, Passes
-from flask_webhooks.rules.sealing import KeyRing
+from flask_webhooks.store import passes
+from flask_webhooks.store.database import Database
+from flask_webhooks.store.passes import Pass
+from flask_webhooks.store.records import Owned
+from tests import servers
 from tests.conftest import Receiver
+
+database = servers.database
+memory_database, file_database = servers.memory_database, servers.file_database
+pg_database, mysql_database = servers.pg_database, servers.mysql_database
+pg_url, mysql_url = servers.pg_url, servers.mysql_url
 
 HERE = {"Sec-Fetch-Site": "same-origin"}
 HOST = "http://localhost"
@@ -99,7 +108,8 @@ def test_a_link_ends(app: Flask, shop: Webhooks, clock: Callable[[float], None])
 def test_a_forged_link_opens_nothing(
     app: Flask, shop: Webhooks, change: Callable[[str], str]
 ) -> None:
-    """One that was changed, cut, or made up; nor does a link pass for a cookie."""
+    """One that was changed, cut, or made up; nor does a link pass for a cookie, nor a cookie for a
+    link."""
     before, token = link(app, shop).rsplit("/", 1)
     client = app.test_client()
 
@@ -108,18 +118,98 @@ def test_a_forged_link_opens_nothing(
 
     assert (refused.status_code, "Set-Cookie" in refused.headers) == (403, False)
     assert client.get("/portal/").status_code == 403
+    cookie = come(app, shop).get_cookie("webhooks_portal", path="/portal")
+    assert cookie is not None
+    assert client.get(f"{before}/{cookie.value}").status_code == 403
 
 
-def test_a_pass_of_another_ring_or_purpose_is_none() -> None:
-    """Only the same keys read it, also when a newer key was put before; only as what it is."""
-    old, new = KeyRing(["a" * 32]), KeyRing(["b" * 32, "a" * 32])
-    made = Pass(tenant="ann", write=True, until=100)
-    text = Passes(old, "link").write(made)
+def test_a_link_is_good_for_one_entry(app: Flask, shop: Webhooks) -> None:
+    """In another browser, and in the same one, it opens nothing a second time; who came first
+    stays."""
+    path, client, other = link(app, shop), app.test_client(), app.test_client()
+    assert client.get(path).status_code == 303
 
-    assert Passes(old, "link").read(text, 99) == Passes(new, "link").read(text, 99) == made
-    assert Passes(KeyRing(["b" * 32]), "link").read(text, 99) is None
-    assert Passes(old, "cookie").read(text, 99) is None
-    assert Passes(old, "link").read(text, 100) is None
+    again = [other.get(path), client.get(path)]
+
+    assert [(one.status_code, "Set-Cookie" in one.headers) for one in again] == [(403, False)] * 2
+    assert "It was used before" in again[0].text
+    assert other.get("/portal/").status_code == 403
+    assert client.get("/portal/").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS", "PUT"])
+def test_only_following_a_link_spends_it(app: Flask, shop: Webhooks, method: str) -> None:
+    """Nothing else that is asked of its address, as a checker of links may, enters or spends."""
+    path, client = link(app, shop), app.test_client()
+
+    refused = client.open(path, method=method, headers=HERE)
+
+    assert (refused.status_code, "Set-Cookie" in refused.headers) == (405, False)
+    assert client.get(path).status_code == 303
+
+
+def test_links_are_revoked(app: Flask, shop: Webhooks) -> None:
+    """Those of one tenant, followed or not, and nobody else's; new ones work."""
+    inside, unused = come(app, shop), link(app, shop)
+    others = {who: (come(app, shop, who), link(app, shop, who)) for who in ("Ann", "bob", None)}
+    with app.app_context():
+        assert shop.portal_revoke("ann") == 2
+        assert shop.portal_revoke("ann") == 0
+
+    assert inside.get("/portal/").status_code == 403
+    assert app.test_client().get(unused).status_code == 403
+    for client, path in others.values():
+        assert client.get("/portal/").status_code == 200
+        assert app.test_client().get(path).status_code == 303
+    assert come(app, shop).get("/portal/").status_code == 200
+
+
+def test_revoked_by_a_command(app: Flask, shop: Webhooks) -> None:
+    """Of a tenant, or of none; it says how many there were."""
+    link(app, shop), link(app, shop), link(app, shop, None)
+    run = app.test_cli_runner().invoke
+
+    ended = [run(args=["webhooks", "portal-revoke", *who]).output for who in (["ann"], [], ["ann"])]
+
+    assert ended == [
+        "Ended 2 links or what they opened.\n", "Ended 1 link or what it opened.\n",
+        "Ended 0 links or what they opened.\n",
+    ]  # fmt: skip
+    link(app, shop)
+    assert run(args=["webhooks", "portal-revoke", "ann", "--json"]).output == '{"count": 1}\n'
+
+
+def test_the_store_holds_no_way_in(app: Flask, shop: Webhooks) -> None:
+    """Neither a link nor a cookie stands in it."""
+    path = link(app, shop)
+    cookie = come(app, shop).get_cookie("webhooks_portal", path="/portal")
+    assert cookie is not None
+    stored = app.extensions["webhooks"].database
+    rows = stored.read(lambda c: c.execute(stored.tables.passes.select()).all())
+
+    assert len(rows) == 2
+    assert path.rpartition("/")[2] not in repr(rows) and cookie.value not in repr(rows)
+
+
+def test_a_pass_is_exchanged_once(database: Database) -> None:
+    """However many try; an expired one is none, and is forgotten when the next is made."""
+    tables, given = database.tables, Pass("ann", True, 100)
+    database.write(lambda c: passes.add(c, tables, "a", given, now=10))
+
+    def exchange(other: str, now: int = 99) -> Pass | None:
+        return database.write(lambda c: passes.exchange(c, tables, "a", other, now=now))
+
+    with ThreadPoolExecutor(4) as threads:
+        got = list(threads.map(exchange, "bcde"))
+    assert sorted(got, key=bool) == [None, None, None, given]
+    [row] = database.read(lambda c: c.execute(tables.passes.select()).all())
+    assert database.read(lambda c: passes.find(c, tables, row.id, now=99)) == given
+    assert database.read(lambda c: passes.find(c, tables, row.id, now=100)) is None
+    database.write(lambda c: passes.add(c, tables, "a", Pass(None, False, 200), now=100))
+    assert [r.id for r in database.read(lambda c: c.execute(tables.passes.select()).all())] == ["a"]
+    assert exchange("b", now=200) is None
+    ended = database.write(lambda c: passes.revoke(c, tables, Owned(None), now=200))
+    assert ended == 0
 
 
 def test_there_is_no_link_without_a_portal(app: Flask, webhooks: Webhooks) -> None:

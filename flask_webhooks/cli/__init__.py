@@ -13,6 +13,7 @@ from . import (
     looking,
     mending,
     replaying,
+    revoking,
     subscribing,
     working,
 )
@@ -24,7 +25,7 @@ def webhooks_group(webhooks: Door) -> AppGroup:
     group = AppGroup("webhooks", help="Declare, try and deliver webhooks.")
     for module in (
         declared, checking, subscribing, delivering, working, looking, mending, replaying, erasing,
-        listening,
+        revoking, listening,
     ):  # fmt: skip
         module.add_commands(group, webhooks)
     return group

@@ -1,5 +1,5 @@
 """The tables: subscriptions, the names they want, messages, deliveries, attempts, API answers,
-and the workers that run.
+passes into the portal, and the workers that run.
 
 Times are whole microseconds since 1970 in UTC. Bodies are the exact bytes that go on the wire.
 """
@@ -46,6 +46,7 @@ class Tables:
     attempts: Table
     answers: Table
     workers: Table
+    passes: Table
     #: Whether they are the app's to make, by its own migrations.
     attached: bool = False
 
@@ -53,7 +54,7 @@ class Tables:
         """The tables, each after those that it refers to."""
         return (
             self.subscriptions, self.names, self.messages, self.deliveries, self.attempts,
-            self.answers, self.workers,
+            self.answers, self.workers, self.passes,
         )  # fmt: skip
 
 
@@ -74,6 +75,7 @@ def make_tables(metadata: MetaData | None = None, prefix: str = "webhooks_") -> 
         attempts=_attempts(metadata, prefix),
         answers=_answers(metadata, prefix),
         workers=_workers(metadata, prefix),
+        passes=_passes(metadata, prefix),
     )
 
 
@@ -220,6 +222,18 @@ def _workers(metadata: MetaData, prefix: str) -> Table:
         Column("kind", _short(20), nullable=False),
         Column("started_at", BigInteger, nullable=False),
         Column("seen_at", BigInteger, nullable=False),
+    )
+
+
+def _passes(metadata: MetaData, prefix: str) -> Table:
+    return Table(
+        f"{prefix}passes",
+        metadata,
+        Column("id", _short(64), primary_key=True),  # digest of a link; once entered, of a cookie
+        Column("tenant", _short(200)),
+        Column("may_write", Boolean, nullable=False),
+        Column("until", BigInteger, nullable=False),
+        Index(f"{prefix}passes_until", "until"),
     )
 
 

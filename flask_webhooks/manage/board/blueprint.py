@@ -34,7 +34,7 @@ def board(door: Door, access: Callable[[], str | None]) -> Blueprint:
 
 
 def portal(door: Door) -> Blueprint:
-    """The same pages for one tenant, who comes by a link of :class:`~.links.Passes`."""
+    """The same pages for one tenant, who comes by a link."""
     blueprint = Blueprint("webhooks_portal", __name__)
     # The page that tells of an expired link has a style, too.
     guard = Guard(blueprint, links.ask, open=frozenset({"enter", "asset"}))
