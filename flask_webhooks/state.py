@@ -29,7 +29,7 @@ from .store.lists import Backlog
 from .store.records import Message, Subscription, microseconds
 from .store.tables import Tables
 from .subscribing import Subscribing
-from .telling import Telling, sent
+from .telling import Telling, counts_together, sent
 from .telling.signals import tell_of_message
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ class State:
         #: By endpoint and method; asked for at every request of the app.
         self._callbacks: Mapping[tuple[str | None, str], tuple[Callback, ...]] = {}
         self._contracts: dict[str, Contract] = {}
-        self._telling = Telling(app, self.database, lambda: self.settings.propagate_trace)
+        self._telling = Telling(
+            app, self.database, lambda: self.settings.propagate_trace, lambda: self.counted()
+        )
         self.delivering = Delivering(
             app,
             self.database,
@@ -265,14 +267,19 @@ class State:
         """Store an example message for one subscription alone."""
         now = self.clock()
         body = self.contract(webhook).encode_json(self.example(webhook))
-        message = self.database.write(
-            lambda c: outbox.add_for_one(
-                c, self.database.tables, new_id("msg", now), name=webhook.name,
-                tenant=subscription.tenant, body=body, subscription_id=subscription.id,
-                now=microseconds(now),
-            )
-        )  # fmt: skip
+
+        def store(trace: str | None) -> Message:
+            return self.database.write(
+                lambda c: outbox.add_for_one(
+                    c, self.database.tables, new_id("msg", now), name=webhook.name,
+                    tenant=subscription.tenant, body=body, subscription_id=subscription.id,
+                    now=microseconds(now), trace=trace,
+                )
+            )  # fmt: skip
+
+        message = sent(webhook.name, store)
         self.wake()
+        tell_of_message(self.app, message)
         return message
 
     def example(self, webhook: Webhook) -> Any:
@@ -332,7 +339,11 @@ class State:
             with self.app.app_context():
                 return self.database.read(lambda c: lists.backlog(c, self.database.tables, now))
 
-        return Metrics(lambda: [webhook.name for webhook in self._declared()], backlog)
+        return Metrics(
+            lambda: [webhook.name for webhook in self._declared()],
+            backlog,
+            together=counts_together(),
+        )
 
     # Deliver
 

@@ -102,6 +102,13 @@ with app.app_context():
 """
 
 
+METRICS = """
+from shop import *
+app.register_blueprint(webhooks.metrics(lambda: True))
+print(app.test_client().get("/metrics").text)
+"""
+
+
 Run = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -186,17 +193,27 @@ def test_a_celery_worker_is_seen_until_it_ends(run: Run, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("kind", ["redis", "amqp"])
 def test_celery_workers_deliver(kind: str, run: Run, receiver: Receiver, tmp_path: Path) -> None:
-    """What is sent with no worker running is delivered, each once, when one comes."""
+    """What is sent with no worker running is delivered, each once, when one comes; its processes
+    count together, and another one tells."""
     need("celery", "celery")
     (tmp_path / "shop.py").write_text(CELERY)
     url = server_url(kind)
     said = finished(run("-c", SEND, receiver.url, "12", BROKER=url), tmp_path)
     assert "sent in less than a second" in said
-    run(*CELERY_WORKER, BROKER=url)
+    files = tmp_path / "files"
+    files.mkdir()
+    run(*CELERY_WORKER, BROKER=url, PROMETHEUS_MULTIPROC_DIR=str(files))
     until(tmp_path, lambda: len(set(receiver.ids)) == 12)
     assert len(receiver.ids) == 12
     standing = finished(run("-c", STANDING, BROKER=url), tmp_path)
     assert standing.count("delivered") == 12
+
+    def all_counted() -> bool:
+        asked = run("-c", METRICS, BROKER=url, PROMETHEUS_MULTIPROC_DIR=str(files))
+        told = finished(asked, tmp_path)
+        return 'webhooks_attempts_total{outcome="accepted",webhook="happened"} 12.0' in told
+
+    until(tmp_path, all_counted)
 
 
 @pytest.mark.parametrize("kind", ["redis", "amqp"])

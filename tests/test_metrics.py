@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,6 +216,71 @@ def test_a_worker_answers_on_a_port_of_its_own(
         told = _samples(answer.read().decode())
     assert told["webhooks_messages_total", (("webhook", "noted"),)] == 1
     assert told["webhooks_pending", ()] == 0
+
+
+TOGETHER = """
+import sys
+from flask import Flask
+from prometheus_client import Counter
+from flask_webhooks import Webhooks
+
+folder, url, count = sys.argv[1:]
+app = Flask("shop", instance_path=folder)
+app.config.update(TESTING=True, WEBHOOKS_ALLOW_LOOPBACK=True)
+webhooks = Webhooks(app)
+noted = webhooks.webhook("noted")
+Counter("shop_orders", "Orders.").inc()
+with app.app_context():
+    if not webhooks.subscriptions():
+        webhooks.subscribe(url, ["noted"])
+    for n in range(int(count)):
+        noted.send({"n": n})
+    webhooks.run_until_idle()
+    assert not webhooks.deliveries(status="pending")
+if count == "0":
+    app.register_blueprint(webhooks.metrics(lambda: True))
+    print(app.test_client().get("/metrics").text)
+"""
+
+
+def _counting(folder: Path, files: Path, receiver: Receiver, count: int) -> Any:
+    return subprocess.run(
+        [sys.executable, "-c", TOGETHER, str(folder), receiver.url, str(count)],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(files)},
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+
+
+def test_processes_with_a_folder_count_together(tmp_path: Path, receiver: Receiver) -> None:
+    """Without being asked to; one of them tells what all did, once each, and nothing of the app's
+    own."""
+    files = tmp_path / "files"
+    files.mkdir()
+    for count in (2, 3):
+        _counting(tmp_path, files, receiver, count)
+    text = _counting(tmp_path, files, receiver, 0).stdout
+    found = _samples(text)
+
+    assert found["webhooks_messages_total", (("webhook", "noted"),)] == 5
+    assert found["webhooks_attempts_total", (("outcome", "accepted"), ("webhook", "noted"))] == 5
+    assert found["webhooks_attempt_duration_seconds_count", ()] == 5
+    assert found["webhooks_delivery_age_seconds_bucket", (("le", "+Inf"),)] == 5
+    assert (found["webhooks_store_up", ()], found["webhooks_pending", ()]) == (1, 0)
+    assert "shop_orders" not in text
+
+
+def test_a_folder_that_is_missing_stops_no_delivery(tmp_path: Path, receiver: Receiver) -> None:
+    """It is logged, once, and the messages arrive."""
+    code = TOGETHER.replace('Counter("shop_orders", "Orders.").inc()', "")
+    files = str(tmp_path / "missing")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), receiver.url, "2"],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": files},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(receiver.received) == 2
+    assert done.stderr.count("Nothing is counted in this process, though") == 1
 
 
 def test_a_probe_fails_when_something_is_due_for_too_long(

@@ -16,7 +16,7 @@ from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
-from flask_webhooks import PayloadError, Webhooks
+from flask_webhooks import PayloadError, Webhooks, message_stored
 from tests.conftest import Receiver
 from tests.traces import EXPORTER, PROVIDER
 
@@ -74,6 +74,23 @@ def test_an_attempt_is_linked_to_what_sent_it(
         send.context.trace_id, send.context.span_id,
     )  # fmt: skip
     assert send.attributes["webhook.id"] == deliver.attributes["webhook.id"]
+
+
+def test_a_test_message_is_sent_like_any_other(
+    make: Any, webhooks: Webhooks, receiver: Receiver, spans: Any
+) -> None:
+    """It has a ``send`` span, which its attempt is linked to; ``message_stored`` tells of it."""
+    app, stored = make(), []
+    with app.app_context():
+        made = webhooks.subscribe(receiver.url, ["noted"])
+        with message_stored.connected_to(lambda _, message: stored.append(message.id)):
+            message = webhooks.test(made)
+        webhooks.run_until_idle()
+    send, deliver = spans()["send noted"], spans()["deliver noted"]
+
+    assert (send.kind, send.attributes["webhook.id"]) == (SpanKind.PRODUCER, message.id)
+    assert [link.context.span_id for link in deliver.links] == [send.context.span_id]
+    assert stored == [message.id]
 
 
 def test_a_span_says_what_the_conventions_ask_for_and_no_query(

@@ -83,11 +83,15 @@ def add_for_one(
     body: bytes,
     subscription_id: str,
     now: int,
+    trace: str | None = None,
 ) -> Message:
-    """Store a message for one subscription alone, as its only delivery."""
+    """Store a message for one subscription alone, as its only delivery.
+
+    :param trace: as in :func:`add_message`.
+    """
     row = {
         "id": message_id, "name": name, "key": None, "tenant": tenant, "body": body,
-        "idempotency": None, "created_at": now, "fanned_out": True,
+        "idempotency": None, "created_at": now, "fanned_out": True, "trace": trace,
     }  # fmt: skip
     connection.execute(insert(tables.messages), row)
     delivery = {

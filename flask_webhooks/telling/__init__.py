@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from .metrics import Metrics
 
 logger = logging.getLogger("flask_webhooks.spans")
+
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def counts_together() -> bool:
+    """Whether Prometheus' client is told to have processes count together, in files of a folder."""
+    return bool(os.environ.get(_FOLDER))
 
 
 def tracing() -> Any:
@@ -46,19 +54,39 @@ class Telling:
 
     :param app: the Flask app, which sends the signals.
     :param propagates: whether receivers may see the trace of an attempt.
+    :param count: begins to count.
     """
 
-    def __init__(self, app: Any, database: Database, propagates: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        app: Any,
+        database: Database,
+        propagates: Callable[[], bool],
+        count: Callable[[], Metrics],
+    ) -> None:
         self._app = app
         self._database = database
         self._propagates = propagates
+        self._count = count
+        #: Whether another process may be asked for what this one counts.
+        self._together = counts_together()
         #: What is counted, once somebody wants to know.
         self.metrics: Metrics | None = None
 
+    def _counting(self) -> Metrics | None:
+        if self.metrics is None and self._together:
+            self._together = False
+            try:
+                self._count()
+            except Exception:  # of an extra, and of a folder that is the operator's to make
+                logger.exception("Nothing is counted in this process, though %s is set.", _FOLDER)
+        return self.metrics
+
     def fanned_out(self, names: Counter[str]) -> None:
         """Messages became deliveries."""
-        if self.metrics is not None:
-            self.metrics.fanned_out(names)
+        metrics = self._counting()
+        if metrics is not None:
+            metrics.fanned_out(names)
 
     def began(self, claimed: Claimed, method: str) -> Any:
         """An attempt is about to be made: its span, where the app traces."""
@@ -71,7 +99,8 @@ class Telling:
 
     def settled(self, settlement: Settlement, disabled: str | None) -> None:
         """An outcome was written."""
-        if self.metrics is not None:
-            self.metrics.settled(settlement)
+        metrics = self._counting()
+        if metrics is not None:
+            metrics.settled(settlement)
         logs.tell(settlement, disabled)
         signals.tell(self._app, self._database, settlement, disabled)

@@ -1,14 +1,19 @@
-"""Tells in numbers: Prometheus metrics of one process and its store, in a registry of their own."""
+"""Tells in numbers: Prometheus metrics of one process and its store, in a registry of their own.
+
+Where ``PROMETHEUS_MULTIPROC_DIR`` is set, Prometheus' client counts in files of that folder.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter as Counted
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from ..store.lists import Backlog
@@ -19,6 +24,10 @@ logger = logging.getLogger("flask_webhooks.metrics")
 #: The label of what is no longer declared: names of webhooks must not grow without bound.
 UNDECLARED = "undeclared"
 
+_COUNTED = frozenset(
+    ("webhooks_messages", "webhooks_attempts", "webhooks_attempt_duration_seconds")
+    + ("webhooks_delivery_age_seconds",)
+)
 _ATTEMPT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30)
 _AGE = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800, 7200, 18000, 43200, 86400, 259200)
 
@@ -28,30 +37,37 @@ class Metrics:
 
     :param names: gives the names of the declared webhooks.
     :param backlog: asks the store; may raise.
+    :param together: whether all processes with the same folder count together, and each tells it.
     """
 
     def __init__(
-        self, names: Callable[[], Collection[str]], backlog: Callable[[], Backlog]
+        self,
+        names: Callable[[], Collection[str]],
+        backlog: Callable[[], Backlog],
+        together: bool = False,
     ) -> None:
         self._names = names
         self._met: set[str] = set()
         self.registry = CollectorRegistry()
+        registry = None if together else self.registry
         self._messages = Counter(
             "webhooks_messages", "Messages that this process fanned out into deliveries.",
-            ["webhook"], registry=self.registry,
+            ["webhook"], registry=registry,
         )  # fmt: skip
         self._attempts = Counter(
             "webhooks_attempts", "Attempts whose outcome this process wrote.",
-            ["webhook", "outcome"], registry=self.registry,
+            ["webhook", "outcome"], registry=registry,
         )  # fmt: skip
         self._duration = Histogram(
             "webhooks_attempt_duration_seconds", "From the beginning of an attempt to its outcome.",
-            buckets=_ATTEMPT, registry=self.registry,
+            buckets=_ATTEMPT, registry=registry,
         )  # fmt: skip
         self._age = Histogram(
             "webhooks_delivery_age_seconds", "From the sending of a message to its acceptance.",
-            buckets=_AGE, registry=self.registry,
+            buckets=_AGE, registry=registry,
         )  # fmt: skip
+        if together:
+            self.registry.register(_Together())
         self.registry.register(_Store(backlog))
 
     def fanned_out(self, names: Counted[str]) -> None:
@@ -93,6 +109,16 @@ def outcome_class(attempt: Attempt) -> str:
     if attempt.outcome == "refused":
         return f"http_{(attempt.status_code or 0) // 100}xx"
     return attempt.outcome
+
+
+class _Together(Collector):
+    """What all processes counted, out of their files; what else an app counts there is its own."""
+
+    def __init__(self) -> None:
+        self._files: Any = MultiProcessCollector(None)  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterator[Metric]:
+        return (metric for metric in self._files.collect() if metric.name in _COUNTED)
 
 
 class _Store(Collector):
