@@ -27,6 +27,8 @@ PROBLEM = "application/problem+json"
         ("POST", "/subscriptions/x/y/z", 404, "not-found"),
         ("GET", "/deliveries/99999999999999999999999", 404, "not-found"),
         ("GET", "/deliveries/no-number", 404, "not-found"),
+        ("GET", "/deliveries/%0A", 404, "not-found"),
+        ("GET", "/%0A/%0A%0A", 404, "not-found"),
         ("GET", "/messages/%00", 422, "unprocessable-entity"),
         ("GET", "/messages?name=%00", 422, "unprocessable-entity"),
         ("PUT", "/subscriptions", 405, "method-not-allowed"),

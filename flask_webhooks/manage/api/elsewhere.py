@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from flask import Blueprint, Response, abort, current_app, request
+from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import PathConverter
 
 from .desk import Desk
 
@@ -13,8 +15,18 @@ ENDPOINT = "elsewhere"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 
 
+class _Rest(PathConverter):
+    """All that is left of a path: line ends as well, which a pattern's dot leaves out."""
+
+    regex = "(?s:[^/].*?)"
+
+
 def answer_elsewhere(blueprint: Blueprint, desk: Desk) -> None:
     """Answer every other request below the blueprint's prefix as a problem, too."""
+
+    @blueprint.record
+    def know_the_rest(setup: BlueprintSetupState) -> None:
+        setup.app.url_map.converters.setdefault("webhooks_rest", _Rest)
 
     @blueprint.after_request
     def say_what_is_allowed(response: Response) -> Response:
@@ -23,7 +35,7 @@ def answer_elsewhere(blueprint: Blueprint, desk: Desk) -> None:
         return response
 
     @blueprint.route("/", defaults={"path": ""}, methods=_METHODS)
-    @blueprint.route("/<path:path>", methods=_METHODS)
+    @blueprint.route("/<webhooks_rest:path>", methods=_METHODS)
     def elsewhere(path: str) -> Response:
         desk.owned()
         allowed = _allowed()
