@@ -22,7 +22,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,49 +35,74 @@ from flask import Flask
 from flask_webhooks import Webhooks
 
 _LENGTH = re.compile(rb"(?i)content-length: (\d+)")
+ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 PAYLOAD = {"id": 1, "text": "x" * 480}
 
 
-def serve(ready: Any, count: Any) -> None:
-    """Answer every request with 204, in one thread, and count them."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-    poll, connections = select.epoll(), {}
-    poll.register(listener, select.EPOLLIN)
-    ready.send(listener.getsockname()[1])
-    while True:
-        for descriptor, _ in poll.poll():
-            if descriptor == listener.fileno():
-                connection, _ = listener.accept()
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connections[connection.fileno()] = (connection, bytearray())
-                poll.register(connection, select.EPOLLIN)
+class Arrivals:
+    """The requests that come to some listeners, received by one thread.
+
+    :param until: a descriptor that ends the wait as well, when it is readable.
+    """
+
+    def __init__(self, listeners: Sequence[socket.socket], until: int | None = None) -> None:
+        self._poll = select.epoll()
+        self._listeners = {one.fileno(): (n, one) for n, one in enumerate(listeners)}
+        self._connections: dict[int, tuple[int, socket.socket, bytearray]] = {}
+        for descriptor in (*self._listeners, *([] if until is None else [until])):
+            self._poll.register(descriptor, select.EPOLLIN)
+
+    def wait(self, seconds: float | None = None) -> Iterator[tuple[int, socket.socket, bytes]]:
+        """Wait for some: the number of its listener, the connection and the body of each."""
+        for descriptor, _ in self._poll.poll(seconds):
+            if descriptor in self._listeners:
+                self._accept(*self._listeners[descriptor])
+            if descriptor not in self._connections:
                 continue
-            connection, data = connections[descriptor]
-            try:
-                received = connection.recv(65536)
-            except ConnectionResetError:  # a worker was killed
-                received = b""
-            if not received:
-                poll.unregister(connection)
-                connection.close()
-                del connections[descriptor]
+            n, connection, data = self._connections[descriptor]
+            if received := _received(connection):
+                data += received
+                yield from ((n, connection, body) for body in bodies(data))
                 continue
-            data += received
-            count.value += answer(connection, data)
+            self._poll.unregister(connection)
+            connection.close()
+            del self._connections[descriptor]
+
+    def _accept(self, n: int, listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connections[connection.fileno()] = (n, connection, bytearray())
+        self._poll.register(connection, select.EPOLLIN)
 
 
-def answer(connection: socket.socket, data: bytearray) -> int:
-    """Answer the requests that are whole; how many."""
-    done = 0
+def _received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(65536)
+    except ConnectionResetError:  # a worker was killed
+        return b""
+
+
+def bodies(data: bytearray) -> Iterator[bytes]:
+    """Take the requests that are whole out of what was received: their bodies."""
     while (end := data.find(b"\r\n\r\n")) >= 0:
         found = _LENGTH.search(data, 0, end)
         whole = end + 4 + int(found[1] if found else 0)
         if len(data) < whole:
             break
+        body = bytes(data[end + 4 : whole])
         del data[:whole]
-        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-        done += 1
-    return done
+        yield body
+
+
+def serve(ready: Any, count: Any) -> None:
+    """Answer every request with 204, in one thread, and count them."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    arrivals = Arrivals([listener])
+    ready.send(listener.getsockname()[1])
+    while True:
+        for _, connection, _ in arrivals.wait():
+            connection.sendall(ANSWER)
+            count.value += 1
 
 
 @dataclass

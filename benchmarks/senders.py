@@ -21,10 +21,11 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from drain import PAYLOAD, Sink, bare, sink
 from flask import Flask
@@ -35,17 +36,29 @@ from sqlalchemy.engine import make_url
 from flask_webhooks import Webhooks
 
 HERE = Path(__file__).parent
+#: The environment of other processes: they find these modules, and the package beside them.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"}
 
 
-def ours(to: Sink, folder: Path, database: str | None, subscriptions: int) -> Webhooks:
+def app_in(
+    folder: Path, database: str | None, settings: Mapping[str, object] = MappingProxyType({})
+) -> tuple[Flask, Webhooks]:
     """An app whose queue is in ``folder``, or in another database."""
     app = Flask("benchmark", instance_path=str(folder))
     app.config.update(TESTING=True, WEBHOOKS_ALLOW_LOOPBACK=True, WEBHOOKS_WORKER="external")
-    if database is not None:
+    app.config.from_prefixed_env()  # for worker processes
+    app.config.update(settings)
+    if database:
         app.config["WEBHOOKS_DATABASE_URI"] = database
     webhooks = Webhooks()
     webhooks.webhook("benchmarked", {"type": "object"})
     webhooks.init_app(app)
+    return app, webhooks
+
+
+def ours(to: Sink, folder: Path, database: str | None, subscriptions: int) -> Webhooks:
+    """An app to which so many have subscribed."""
+    app, webhooks = app_in(folder, database)
     app.app_context().push()
     for n in range(subscriptions):
         webhooks.subscribe(to.url(n), ["benchmarked"])
@@ -54,26 +67,33 @@ def ours(to: Sink, folder: Path, database: str | None, subscriptions: int) -> We
 
 def work(folder: Path, database: str) -> None:
     """A worker process of ours, until it is killed."""
-    app = Flask("benchmark", instance_path=str(folder))
-    app.config.update(TESTING=True, WEBHOOKS_ALLOW_LOOPBACK=True, WEBHOOKS_WORKER="external")
-    if database:
-        app.config["WEBHOOKS_DATABASE_URI"] = database
-    webhooks = Webhooks()
-    webhooks.webhook("benchmarked", {"type": "object"})
-    webhooks.init_app(app)
+    app, _ = app_in(folder, database)
     app.extensions["webhooks"].worker.run()
 
 
+def workers(folder: Path, database: str | None, processes: int) -> list[list[str]]:
+    """The commands of worker processes of ours."""
+    return [["senders.py", "--work", str(folder), database or ""]] * processes
+
+
 @contextmanager
-def running(commands: list[list[str]], environment: dict[str, str]) -> Iterator[None]:
-    """Processes that run meanwhile, in groups of their own."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, *command], env=environment, cwd=HERE, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
-        for command in commands
-    ]  # fmt: skip
+def running(
+    commands: list[list[str]],
+    environment: dict[str, str] = ENVIRONMENT,
+    log: Path = Path(os.devnull),
+) -> Iterator[None]:
+    """Processes that run meanwhile, in groups of their own.
+
+    :param log: a file for what they print.
+    """
+    with log.open("ab") as output:
+        started = [
+            subprocess.Popen(
+                [sys.executable, *command], env=environment, cwd=HERE,
+                start_new_session=True, stdout=output, stderr=output,
+            )
+            for command in commands
+        ]  # fmt: skip
     try:
         yield
     finally:
@@ -103,8 +123,8 @@ def by_peer(name: str, to: Sink, count: int, broker: str) -> float:
     """One round of another library."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {
-            **os.environ, "SINK": to.url(0), "BROKER": broker, "FOLDER": folder,
-            "QUEUE": f"webhooks_bench_{uuid.uuid4().hex[:8]}", "PYTHONPATH": str(HERE),
+            **ENVIRONMENT, "SINK": to.url(0), "BROKER": broker, "FOLDER": folder,
+            "QUEUE": f"webhooks_bench_{uuid.uuid4().hex[:8]}",
         }  # fmt: skip
         filling = [sys.executable, "peers.py", name, "enqueue", str(count)]
         subprocess.run(filling, env=environment, cwd=HERE, check=True)
@@ -131,8 +151,7 @@ def by_us(
             while webhooks._state.worker.intake.fan_out():
                 pass
         already = to.count.value
-        workers = [["senders.py", "--work", folder, database or ""]] * processes
-        with running(workers, {**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"}):
+        with running(workers(Path(folder), database, processes)):
             if not queued:
                 return sending(lambda: sent(PAYLOAD), to, count, each, already)
             return timed(to, count, already)
