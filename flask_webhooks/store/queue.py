@@ -28,6 +28,10 @@ CLAIMS_BEFORE_QUARANTINE = 3
 # Rows looked at beyond those wanted, so that one busy subscription does not hide the others.
 _LOOK_AHEAD = 48
 
+# Of one of many subscriptions that are looked at: so many times what there is room for, since
+# what was tried before is passed over for what was not.
+_PASSED_OVER = 2
+
 #: Deliveries that are replayed in one transaction.
 _REPLAY_BATCH = 500
 
@@ -168,7 +172,9 @@ def _chosen(
     known = {candidate.delivery_id for candidate in rows}
     seen = {candidate.subscription_id for candidate in rows}
     unseen = [one for one in others if one not in seen]
-    more = _due(connection, tables, now, wanted, lock, unseen or others)
+    asked = unseen or others
+    each = _PASSED_OVER * max(1, *(room(one) for one in asked))
+    more = _due(connection, tables, now, wanted, lock, asked, min(each, wanted))
     rows += [one for one in more if one.delivery_id not in known]
     return pick(rows, limit, room)
 
@@ -180,10 +186,15 @@ def _due(
     limit: int,
     lock: bool,
     only: Sequence[str] | None = None,
+    each: int = 0,
 ) -> list[Candidate]:
-    """The oldest due deliveries."""
+    """The oldest due deliveries.
+
+    :param only: of these subscriptions.
+    :param each: no more of one of them are needed.
+    """
     dialect = connection.dialect.name
-    values: dict[str, Any] = {"now": now, "most": limit}
+    values: dict[str, Any] = {"now": now, "most": limit, "each": each}
     if only is not None:
         values["ids"] = as_list(dialect, only)
     rows = fetch(connection, statements.due(tables, dialect, lock, only is not None), values)

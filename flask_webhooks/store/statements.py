@@ -21,19 +21,34 @@ once_for_each = functools.lru_cache(64)
 
 @once_for_each
 def due(tables: Tables, dialect: str, lock: bool, some: bool) -> Select[Any]:
-    """The oldest due deliveries. Parameters: ``now``, ``most``, and with ``some`` ``ids``.
+    """The oldest due deliveries. Parameters: ``now``, ``most``, with ``some`` ``ids`` and ``each``.
 
     :param some: only those of the subscriptions ``ids``.
     """
     d = tables.deliveries.c
-    found = (
-        _candidates(tables)
-        .where(d.status == _PENDING, d.due_at <= bindparam("now"))
-        .order_by(d.due_at, d.id)
-        .limit(bindparam("most"))
-    )
-    found = found.where(among(dialect, d.subscription_id, "ids")) if some else found
+    is_due = (d.status == _PENDING, d.due_at <= bindparam("now"))
+    if some and dialect == "sqlite":
+        found = _oldest_of_each(tables)
+    elif some:
+        found = _candidates(tables).where(*is_due, among(dialect, d.subscription_id, "ids"))
+    else:
+        found = _candidates(tables).where(*is_due)
+    found = found.order_by(d.due_at, d.id).limit(bindparam("most"))
     return found.with_for_update(skip_locked=True) if lock else found
+
+
+def _oldest_of_each(tables: Tables) -> Select[Any]:
+    """What is due, looked for in one subscription after the other. Parameters: as of :func:`due`.
+
+    SQLite would walk past everything older of other subscriptions, however much that is. So no
+    condition but the identity stands outside of what is looked for.
+    """
+    each = func.json_each(bindparam("ids")).table_valued("value")
+    d = tables.deliveries.alias().c
+    of_it = (d.subscription_id == each.c.value, d.status == _PENDING, d.due_at <= bindparam("now"))
+    oldest = select(d.id).where(*of_it).order_by(d.due_at).limit(bindparam("each")).correlate(each)
+    one = tables.deliveries.c.id.in_(oldest)
+    return _candidates(tables).select_from(each).join(tables.deliveries, one)
 
 
 @once_for_each
