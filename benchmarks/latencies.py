@@ -61,7 +61,7 @@ def fill(webhooks: Webhooks, messages: int, groups: Sequence[Sequence[str]], bod
 
 def sending(quick: bool) -> list[Figure]:
     """``send`` in its own transaction, paced, while workers drain a full queue in SQLite."""
-    queued, sends = (500, 40) if quick else (12_000, 2000)
+    queued, sends = (500, 40) if quick else (25_000, 2000)
     with tempfile.TemporaryDirectory() as name, sink() as to:
         folder = Path(name)
         webhooks = ours(to, folder, None, 10)
