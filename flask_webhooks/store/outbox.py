@@ -22,6 +22,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.sql import Select
@@ -39,7 +40,7 @@ from .dialects import (
     one_at_a_time,
 )
 from .records import IN_LINE, DeliveryStatus, Message, SubscriptionStatus, maybe_moment, moment
-from .tables import Tables
+from .tables import SPECIAL, Tables
 
 #: Seconds that a worker waits for another to be done with fanning out.
 PATIENCE = 5.0
@@ -229,15 +230,16 @@ class _Special(NamedTuple):
 def _special(connection: Connection, tables: Tables, patterns: Collection[str]) -> _Special:
     """Keep other workers off the one-shot and the ordered subscriptions, and say what there are."""
     s, n = tables.subscriptions.c, tables.names.c
-    theirs = s.id.in_(select(n.subscription_id).where(n.name.in_(patterns)))
-    locked = select(s.once, s.ordered).where(or_(s.once.is_(True), s.ordered.is_not(None)), theirs)
-    rows = connection.execute(locked.order_by(s.id).with_for_update()).all()
-    filtered = select(s.id).where(s.filter.is_not(None), theirs).limit(1)
-    return _Special(
-        once=any(row.once for row in rows),
-        ordered=any(row.ordered for row in rows),
-        filtered=connection.execute(filtered).first() is not None,
-    )
+    theirs = exists().where(n.subscription_id == s.id, n.name.in_(patterns))
+    kinds = (s.once.is_(True), s.ordered.is_not(None), s.filter.is_not(None))
+    any_of = [func.max(case((kind, 1), else_=0)) for kind in kinds]
+    # In the words of their index: there may be many subscriptions, and none of them special.
+    found = connection.execute(select(*any_of).where(text(SPECIAL), theirs)).one()
+    special = _Special(*map(bool, found))
+    if special.once or special.ordered:
+        locked = select(s.id).where(or_(*kinds[:2]), theirs).order_by(s.id).with_for_update()
+        connection.execute(locked).all()
+    return special
 
 
 def _full(
@@ -322,10 +324,10 @@ def _insert_filtered(
     asked = fetch(connection, _filtered(tables, dialect), given)
     payloads: dict[str, Any] = {}
     passed: dict[str, list[str]] = defaultdict(list)
-    for message_id, subscription_id, body, text in asked:
+    for message_id, subscription_id, body, wanted in asked:
         if message_id not in payloads:
             payloads[message_id] = json.loads(bytes(body))
-        if passes(json.loads(text), payloads[message_id]):
+        if passes(json.loads(wanted), payloads[message_id]):
             passed[message_id].append(subscription_id)
     return sum(
         _insert_deliveries(connection, tables, [message_id], full, values, subscription_ids)

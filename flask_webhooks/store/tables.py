@@ -34,6 +34,10 @@ _EXACT = "utf8mb4_bin"
 _Text = Text().with_variant(Text(collation=_EXACT), "mysql", "mariadb")
 
 
+#: Of a subscription whose deliveries are not made by the one INSERT for all.
+SPECIAL = "once OR ordered IS NOT NULL OR filter IS NOT NULL"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tables:
     """The tables of one store, under one prefix in one ``MetaData``."""
@@ -109,6 +113,7 @@ def _subscriptions(metadata: MetaData, prefix: str) -> Table:
         Column("failing_since", BigInteger),
         Index(f"{prefix}subscriptions_key", "key"),
         Index(f"{prefix}subscriptions_host", "host"),
+        _only_where(Index(f"{prefix}subscriptions_special", "once"), SPECIAL),
     )
 
 
