@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from functools import partial
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakSet
@@ -47,7 +46,7 @@ from .manage.documents import documents
 from .rules.options import LegacySignature, Options
 from .rules.patterns import to_try, unknown
 from .rules.terms import Terms
-from .state import EXTENSION, State
+from .state import EXTENSION, State, state_of
 from .store import lists, subscriptions, workers
 from .store.lists import Standing
 from .store.records import (
@@ -366,7 +365,7 @@ class Webhooks:
         idempotency_key: str | None,
     ) -> Message:
         """Store one message; what both ``send`` and a declaration's own signal lead to."""
-        return _state(app).emit(
+        return state_of(app).emit(
             webhook, payload, key=key, tenant=tenant, idempotency_key=idempotency_key
         )
 
@@ -773,7 +772,7 @@ class Webhooks:
                 "The API needs to know who is asking: decorate a function that returns the tenant, "
                 "or aborts, with @webhooks.tenant_loader, before webhooks.api()."
             )
-        return api(self, partial(self.operation, security=security), loader)
+        return api(self, loader, security)
 
     def board(self, access: Callable[[], str | None]) -> Blueprint:
         """The operator's pages: what was sent, what failed and why, and who is subscribed.
@@ -855,11 +854,4 @@ class Webhooks:
 
     @property
     def _state(self) -> State:
-        return _state(self.current_app())
-
-
-def _state(app: Flask) -> State:
-    state = app.extensions.get(EXTENSION)
-    if not isinstance(state, State):
-        raise WebhooksError(f"{app.name} knows no webhooks yet: call webhooks.init_app(app) first.")
-    return state
+        return state_of(self.current_app())

@@ -391,3 +391,16 @@ class State:
     def wake(self) -> None:
         """Say that there may be something to deliver. Commit hooks call it, so it never raises."""
         self.delivering.wake()
+
+
+def state_of(app: Any) -> State:
+    """The state that ``init_app`` made for an app.
+
+    :raises ConfigurationError: it was not called.
+    """
+    state = app.extensions.get(EXTENSION)
+    if not isinstance(state, State):
+        raise ConfigurationError(
+            f"{app.name} knows no webhooks yet: call webhooks.init_app(app) first."
+        )
+    return state

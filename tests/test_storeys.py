@@ -18,6 +18,7 @@ STOREYS = (
     ("flask_webhooks",),
     ("extension",),
     ("cli", "manage", "watching", "adoption", "testing"),
+    ("door",),
     ("state",),
     ("delivering",),
     (
@@ -65,7 +66,7 @@ DOORS = {
     "markupsafe": ("manage.board",),
     "blinker": ("declarations", "signals", "adoption", "extension"),
     "rich": ("cli.printing",),
-    "flask": ("extension", "cli", "manage", "watching", "adoption"),
+    "flask": ("extension", "door", "cli", "manage", "watching", "adoption"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask.cli import AppGroup
 
+from ..door import Door
 from . import (
     checking,
     declared,
@@ -17,7 +18,6 @@ from . import (
     subscribing,
     working,
 )
-from .door import Door
 
 
 def webhooks_group(webhooks: Door) -> AppGroup:

@@ -11,8 +11,8 @@ import click
 from flask.cli import AppGroup
 
 from ..declarations import Place
-from .door import Door, plain_errors, state
-from .printing import as_json_option, echo_table, say, say_json
+from ..door import Door, state
+from .printing import as_json_option, echo_table, plain_errors, say, say_json
 
 if TYPE_CHECKING:
     from ..describe.finding import Finding

@@ -9,8 +9,8 @@ import click
 from flask.cli import AppGroup
 
 from ..declarations import Callback
-from .door import Door, plain_errors, state
-from .printing import as_json_option, echo_table, say, say_json
+from ..door import Door, state
+from .printing import as_json_option, echo_table, plain_errors, say, say_json
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
+from ..door import Door, state
 from ..exceptions import PayloadError
 from ..rules.urls import shown
 from ..store import following
 from ..store.records import Delivery, Message
-from .door import Door, jsonable, plain_errors, soon, state
-from .printing import as_json_option, echo_table, say, say_json
+from .printing import as_json_option, echo_table, plain_errors, say, say_json
+from .wording import jsonable, soon
 
 #: Seconds between two looks of ``deliveries --follow``.
 _LOOK_EVERY = 0.5

@@ -9,9 +9,9 @@ from dataclasses import asdict
 import click
 from flask.cli import AppGroup
 
+from ..door import Door
 from ..erasing import ErasedOf, Erasure
-from .door import Door, plain_errors
-from .printing import as_json_option, say, say_json
+from .printing import as_json_option, plain_errors, say, say_json
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:

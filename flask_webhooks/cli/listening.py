@@ -14,12 +14,12 @@ from flask.cli import AppGroup
 from werkzeug import Request, Response
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from ..door import Door, state
 from ..exceptions import VerificationError
 from ..rules.signing import verify
 from .answering import Answer, Script, ScriptType, Step
-from .door import Door, plain_errors, state
 from .forwarding import Forwarder
-from .printing import as_json_option, clean, say, say_json
+from .printing import as_json_option, clean, plain_errors, say, say_json
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:

@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING, Any
 import click
 from flask.cli import AppGroup
 
+from ..door import Door, state
 from ..explaining import Explanation
 from ..rules.urls import shown
-from ..store import lists
 from ..store.lists import Standing
 from ..store.records import Attempt, Delivery, Message, RunningWorker, Subscription
-from .door import Door, found_subscription, jsonable, plain_errors, state, when
-from .printing import as_json_option, as_text, clean, echo_table, say, say_json, say_wrapped
+from .finding import found_delivery, found_message, found_subscription, message_of
+from .printing import (
+    as_json_option,
+    as_text,
+    clean,
+    echo_table,
+    plain_errors,
+    say,
+    say_json,
+    say_wrapped,
+)
+from .wording import jsonable, when
 
 if TYPE_CHECKING:
     # The room brings requests and TLS: it is entered on first need.
@@ -57,13 +67,13 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     def show(thing: str, headers: bool, as_json: bool) -> None:
         """Show the message, subscription or delivery ID, with all that came of it."""
         if thing.isdigit():
-            seen = _Seen(None, [_delivery(int(thing))])
+            seen = _Seen(None, [found_delivery(int(thing))])
         elif thing.startswith("sub_"):
             subscription = found_subscription(thing)
             found = webhooks.deliveries(subscription=subscription, limit=_OF_SUBSCRIPTION)
             seen = _Seen(subscription, found)
         else:
-            message = _known_message(thing)
+            message = found_message(thing)
             seen = _Seen(message, webhooks.deliveries(message=message, limit=_OF_MESSAGE))
         if as_json:
             say_json(_as_json(webhooks, seen))
@@ -77,7 +87,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     @plain_errors
     def explain(message: str, subscription: str, as_json: bool) -> None:
         """Say why MESSAGE did, or did not, reach SUBSCRIPTION."""
-        found = webhooks.explain(_known_message(message), found_subscription(subscription))
+        found = webhooks.explain(found_message(message), found_subscription(subscription))
         if as_json:
             say_json(_explained(found))
         else:
@@ -140,32 +150,6 @@ class _Seen:
         self.deliveries = found
 
 
-def _delivery(delivery: int) -> Delivery:
-    database = state().database
-    found = database.read(lambda c: lists.list_deliveries(c, database.tables, delivery=delivery))
-    if not found:
-        raise click.ClickException(
-            f"There is no delivery {delivery}. List them: flask webhooks deliveries"
-        )
-    return found[0]
-
-
-def _message(message_id: str) -> Message | None:
-    database = state().database
-    found = database.read(lambda c: lists.list_messages(c, database.tables, message=message_id))
-    return next(iter(found), None)
-
-
-def _known_message(message_id: str) -> Message:
-    found = _message(message_id)
-    if found is None:
-        raise click.ClickException(
-            f"There is no message {clean(message_id)}: it was never made, or has been purged. "
-            "List what was sent: flask webhooks deliveries"
-        )
-    return found
-
-
 def _print(webhooks: Door, seen: _Seen, headers: bool) -> None:
     if isinstance(seen.thing, Message):
         for name, value in _facts_of_message(seen.thing):
@@ -196,7 +180,7 @@ def _headers(attempt: Attempt, sent: Sent) -> Iterator[str]:
 
 def _with_messages(found: Sequence[Delivery]) -> Iterator[tuple[Delivery, Message]]:
     for delivery in found:
-        if (message := _message(delivery.message_id)) is not None:  # else purged meanwhile
+        if (message := message_of(delivery.message_id)) is not None:  # else purged meanwhile
             yield delivery, message
 
 

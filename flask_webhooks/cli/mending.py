@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
+from ..door import Door, state
 from ..store.records import Subscription
-from .door import Door, counted, found_subscription, jsonable, plain_errors, state
-from .printing import as_json_option, say, say_json
+from .finding import found_subscription
+from .printing import as_json_option, plain_errors, say, say_json
+from .wording import counted, jsonable
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:

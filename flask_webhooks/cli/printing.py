@@ -7,15 +7,21 @@ through.
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import click
+
+from ..exceptions import WebhooksError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: What stands for a character that a terminal might obey.
 _MARK = "\N{REPLACEMENT CHARACTER}"
@@ -30,6 +36,19 @@ _COLOURS = {
 }  # fmt: skip
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Show this package's errors as one message, without a traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except WebhooksError as error:
+            raise click.ClickException(clean(str(error))) from error
+
+    return wrapped
 
 
 def clean(text: str) -> str:

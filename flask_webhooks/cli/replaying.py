@@ -8,8 +8,9 @@ from functools import partial
 import click
 from flask.cli import AppGroup
 
-from .door import Door, counted, plain_errors
-from .printing import as_json_option, progress, say, say_json
+from ..door import Door
+from .printing import as_json_option, plain_errors, progress, say, say_json
+from .wording import counted
 
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from .door import Door, counted, plain_errors
-from .printing import as_json_option, say, say_json
+from ..door import Door
+from .printing import as_json_option, plain_errors, say, say_json
+from .wording import counted
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:

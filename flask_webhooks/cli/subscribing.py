@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import click
 from flask.cli import AppGroup
 
+from ..door import Door
 from ..rules.urls import shown
 from ..store.records import Subscription
-from .door import Door, found_subscription, jsonable, plain_errors, when
-from .printing import as_json_option, echo_table, say, say_json
+from .finding import found_subscription
+from .printing import as_json_option, echo_table, plain_errors, say, say_json
+from .wording import jsonable, when
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:

@@ -14,10 +14,10 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from ..door import Door, state
 from ..store import following
 from ..store.records import microseconds
-from .door import Door, plain_errors, state
-from .printing import LiveLine, as_json_option, say, say_json
+from .printing import LiveLine, as_json_option, plain_errors, say, say_json
 
 #: Seconds between two looks at the queue.
 _LOOK_EVERY = 1.0

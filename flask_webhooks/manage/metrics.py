@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Response, abort, request
 
+from ..door import state
 from ..exceptions import ConfigurationError
-from ..state import EXTENSION, State
+from ..state import EXTENSION, state_of
 
 
 def metrics(allowed: Callable[[], bool]) -> Blueprint:
@@ -20,8 +21,7 @@ def metrics(allowed: Callable[[], bool]) -> Blueprint:
     def show() -> Response:
         if not allowed():
             abort(404)
-        counted = current_app.extensions[EXTENSION].counted()
-        body, content_type = counted.answer(request.headers.get("Accept", ""))
+        body, content_type = state().counted().answer(request.headers.get("Accept", ""))
         return Response(body, content_type=content_type, headers={"Cache-Control": "no-store"})
 
     return blueprint
@@ -29,9 +29,8 @@ def metrics(allowed: Callable[[], bool]) -> Blueprint:
 
 def _begin(app: Any) -> None:
     """Count from now on, and not only from the first look."""
-    state = app.extensions.get(EXTENSION)
-    if not isinstance(state, State):
+    if EXTENSION not in app.extensions:
         raise ConfigurationError(
             "Register webhooks.metrics(…) after webhooks.init_app(app): it counts from then on."
         )
-    state.counted()
+    state_of(app).counted()

@@ -10,7 +10,7 @@ from ..describe.structure import structure
 from ..exceptions import DeclarationError
 from ..rules import signing
 from ..rules.ids import new_id
-from ..state import EXTENSION
+from ..state import state_of
 
 
 def assert_document_valid(app: Any) -> None:
@@ -22,7 +22,7 @@ def assert_document_valid(app: Any) -> None:
     """
     with app.app_context():
         try:
-            document = app.extensions[EXTENSION].document()
+            document = state_of(app).document()
         except DeclarationError as error:
             raise AssertionError(f"The document of {app.name} is not valid: {error}") from error
     found = findings(document)

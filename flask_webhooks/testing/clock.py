@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from ..state import EXTENSION
+from ..state import state_of
 from ..store import queue
 from ..store.records import microseconds
 from .staying import stay_inside
@@ -24,7 +24,7 @@ class VirtualClock:
 
     def __init__(self, app: Any) -> None:
         self.now = time.time()
-        self._state = app.extensions[EXTENSION]
+        self._state = state_of(app)
         self._state.clock = self
         stay_inside(self._state)
 

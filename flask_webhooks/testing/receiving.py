@@ -16,7 +16,7 @@ from werkzeug.datastructures import Headers
 
 from ..exceptions import VerificationError
 from ..rules.signing import verify
-from ..state import EXTENSION
+from ..state import state_of
 from ..store.records import Subscription
 from .staying import stay_inside
 
@@ -98,7 +98,7 @@ class WebhookReceiver:
 
     def allow(self, app: Any) -> None:
         """Let an app reach this receiver, verify with its keys, and go by its clock."""
-        state = app.extensions[EXTENSION]
+        state = state_of(app)
         if not state.settings.allow_loopback:
             state.use(replace(state.settings, allow_loopback=True))
         stay_inside(state)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any
 
-from flask import Response, abort, current_app, request
+from flask import Response, abort, request
 from marshmallow import Schema
 
-from ...declarations import Webhook
+from ...door import Door, state
 from ...exceptions import SecretError
-from ...explaining import Explanation
-from ...state import EXTENSION, State
 from ...store import lists, subscriptions
 from ...store.lists import Position
-from ...store.records import Attempt, Delivery, Message, Owned, Subscription, microseconds
+from ...store.records import Delivery, Message, Owned, Subscription, microseconds
 from .cursors import Cursors
 
 #: Items of a page: by default, and at most.
@@ -27,60 +24,6 @@ PAGE, LONGEST_PAGE = 50, 100
 LONGEST_BODY = 100_000
 # That a database can hold.
 _LARGEST_ID = 2**63 - 1
-
-
-class Door(Protocol):
-    """The part of :class:`flask_webhooks.Webhooks` that the API uses."""
-
-    def __getitem__(self, name: str) -> Webhook: ...
-    def subscribe(
-        self,
-        url: str,
-        names: Sequence[str],
-        *,
-        tenant: str | None = None,
-        key: str | None = None,
-        headers: Any = None,
-        filter: Any = None,
-        schedule: Any = None,
-        rate: float | None = None,
-        order: Any = None,
-        idempotency_key: str | None = None,
-    ) -> Subscription: ...
-    def change(
-        self,
-        subscription: Subscription | str,
-        *,
-        url: str | None = None,
-        names: Sequence[str] | None = None,
-        filter: Any = ...,
-        schedule: Any = ...,
-        rate: Any = ...,
-        order: Any = ...,
-        headers: Any = ...,
-        expected: Subscription | None = None,
-    ) -> Subscription: ...
-    def header_names(self, subscription: Subscription | str) -> tuple[str, ...]: ...
-    def unsubscribe(self, subscription: Subscription | str) -> bool: ...
-    def enable(self, subscription: Subscription | str) -> bool: ...
-    def disable(self, subscription: Subscription | str) -> bool: ...
-    def rotate(self, subscription: Subscription | str, *, overlap: float = ...) -> Subscription: ...
-    def test(self, subscription: Subscription | str, name: str | None = None) -> Message: ...
-    def attempts(self, delivery: Delivery | int) -> list[Attempt]: ...
-    def explain(self, message: Message | str, subscription: Subscription | str) -> Explanation: ...
-    def replay(
-        self,
-        delivery: Delivery | int | None = None,
-        *,
-        message: Message | str | None = None,
-        subscription: Subscription | str | None = None,
-        name: str | None = None,
-        status: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        tenant: Any = ...,
-        dry_run: bool = False,
-    ) -> int: ...
 
 
 class Desk:
@@ -92,12 +35,6 @@ class Desk:
     def __init__(self, door: Door, loader: Callable[[], str | None]) -> None:
         self.door = door
         self._loader = loader
-
-    @property
-    def state(self) -> State:
-        """The state of the app at hand."""
-        found: State = current_app.extensions[EXTENSION]
-        return found
 
     def owned(self) -> Owned:
         """Whose rows the asker may see."""
@@ -112,7 +49,7 @@ class Desk:
 
     def subscription(self, subscription_id: str) -> Subscription:
         """One of the asker's subscriptions; 404 for any other."""
-        database, owned = self.state.database, self.owned()
+        database, owned = state().database, self.owned()
         found = database.read(
             lambda c: subscriptions.get_subscription(c, database.tables, subscription_id)
         )
@@ -122,7 +59,7 @@ class Desk:
 
     def message(self, message_id: str) -> Message:
         """One of the asker's messages; 404 for any other."""
-        database, owned = self.state.database, self.owned()
+        database, owned = state().database, self.owned()
         found = database.read(
             lambda c: lists.list_messages(c, database.tables, message=message_id, owned=owned)
         )
@@ -130,7 +67,7 @@ class Desk:
 
     def delivery(self, delivery_id: int) -> Delivery:
         """One of the asker's deliveries; 404 for any other."""
-        database, owned = self.state.database, self.owned()
+        database, owned = state().database, self.owned()
         found = delivery_id <= _LARGEST_ID and database.read(
             lambda c: lists.list_deliveries(c, database.tables, delivery=delivery_id, owned=owned)
         )
@@ -154,7 +91,7 @@ class Desk:
         :param rows: from a position and a number to so many rows after it.
         """
         whose = (kind, self.owned().tenant)
-        cursors = Cursors(self.state.keyring.purpose_keys("cursor"))
+        cursors = Cursors(state().keyring.purpose_keys("cursor"))
         limit = self._limit()
         before = None
         if "cursor" in request.args:

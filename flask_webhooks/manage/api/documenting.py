@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from marshmallow import Schema
 
+from ...door import Door
 from .desk import LONGEST_PAGE, PAGE
 from .problems import CONTENT_TYPE
 from .shapes import Problem
@@ -44,29 +45,15 @@ _REFUSALS_OF_BODIES = {
 _REFUSALS_OF_MATCHES = {412: "It has been changed since it was read."}
 
 
-class Operation(Protocol):
-    """:meth:`flask_webhooks.Webhooks.operation`."""
-
-    def __call__(
-        self,
-        *,
-        summary: str | None = None,
-        operation_id: str | None = None,
-        tags: Sequence[str] = (),
-        request: Any = None,
-        responses: Mapping[int | str, Any] | None = None,
-        parameters: Sequence[Mapping[str, Any]] = (),
-    ) -> Callable[[View], View]: ...
-
-
 class Documented:
     """Makes the decorators of the API's views.
 
-    :param operation: of the extension.
+    :param security: what the document says of each of them.
     """
 
-    def __init__(self, operation: Operation) -> None:
-        self._operation = operation
+    def __init__(self, door: Door, security: Sequence[Mapping[str, Sequence[str]]] | None) -> None:
+        self._door = door
+        self._security = security
 
     def __call__(
         self,
@@ -101,10 +88,10 @@ class Documented:
         }
         responses: dict[int | str, Any] = {status: answer or "Done."}
         responses |= {code: _problem(refusals[code]) for code in sorted(refusals)}
-        return self._operation(
+        return self._door.operation(
             summary=summary, operation_id=operation_id, tags=["webhooks"],
             request=None if body is None else _taken(body), responses=responses,
-            parameters=parameters,
+            parameters=parameters, security=self._security,
         )  # fmt: skip
 
 

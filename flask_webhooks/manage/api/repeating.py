@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, g, request
 
+from ...door import state
 from ...store import answers
 from ...store.records import microseconds
 from .desk import Desk
@@ -38,10 +39,10 @@ def answer_once(blueprint: Blueprint, desk: Desk) -> None:
         tenant = desk.owned().tenant
         digest = _digest(repr(tenant), key)
         made = _digest(request.method, request.full_path, desk.raw().hex())
-        token, database = token_hex(16), desk.state.database
+        token, database = token_hex(16), state().database
         known = database.write(
             lambda c: answers.begin(
-                c, database.tables, digest, token=token, request=made, now=_now(desk),
+                c, database.tables, digest, token=token, request=made, now=_now(),
                 keep=microseconds(KEPT), patience=microseconds(PATIENCE),
             )
         )  # fmt: skip
@@ -57,7 +58,7 @@ def answer_once(blueprint: Blueprint, desk: Desk) -> None:
             digest, token, tenant = begun
             done = 200 <= response.status_code < 300
             sealed = _sealed(desk, digest, tenant, response) if done else None
-            database = desk.state.database
+            database = state().database
             database.write(lambda c: answers.end(c, database.tables, digest, token, sealed))
         return response
 
@@ -71,9 +72,7 @@ def _repeated(
         )
     if known.sealed is None:
         return problem(409, "The same request is under way. Ask again in a moment.", "under-way")
-    text = desk.state.keyring.open(
-        known.sealed, tenant=tenant, subscription=digest, purpose=_PURPOSE
-    )
+    text = state().keyring.open(known.sealed, tenant=tenant, subscription=digest, purpose=_PURPOSE)
     status, kind, body = json.loads(text)
     response = Response(body, status, content_type=kind)
     response.headers["Cache-Control"] = "no-store"
@@ -84,7 +83,7 @@ def _repeated(
 def _sealed(desk: Desk, digest: str, tenant: str | None, response: Response) -> bytes:
     """An answer as the store keeps it: there may be a secret in it."""
     said = [response.status_code, response.content_type, response.get_data(as_text=True)]
-    return desk.state.keyring.seal(
+    return state().keyring.seal(
         json.dumps(said), tenant=tenant, subscription=digest, purpose=_PURPOSE
     )
 
@@ -96,8 +95,8 @@ def _key() -> str | None:
     return key
 
 
-def _now(desk: Desk) -> int:
-    return microseconds(desk.state.clock())
+def _now() -> int:
+    return microseconds(state().clock())
 
 
 def _digest(*parts: Any) -> str:

@@ -6,6 +6,7 @@ import json
 
 from flask import Blueprint, Response, abort, request
 
+from ...door import state
 from ...store import lists
 from ..attempts import for_owner
 from .desk import Desk
@@ -31,7 +32,7 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
         "listWebhookMessages", "List the messages", MessagePage, paged=True, filters=["name"]
     )
     def list_messages() -> Response:
-        database, owned = desk.state.database, desk.owned()
+        database, owned = state().database, desk.owned()
         name = request.args.get("name")
         return desk.page(
             "messages",
@@ -68,7 +69,7 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
         filters=["status", "messageId", "subscriptionId", "name"],
     )  # fmt: skip
     def list_deliveries() -> Response:
-        database, owned, given = desk.state.database, desk.owned(), request.args
+        database, owned, given = state().database, desk.owned(), request.args
         status = given.get("status")
         if status not in (None, *_STATUSES):
             abort(400, f"status is one of {', '.join(_STATUSES)}.")
@@ -90,7 +91,7 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
         found = desk.delivery(delivery_id)
         shown = {name: getattr(found, name) for name in found.__dataclass_fields__}
         words = desk.door.explain(found.message_id, found.subscription_id).words
-        sent = desk.state.delivering.sent(desk.message(found.message_id), [found.id])
+        sent = state().delivering.sent(desk.message(found.message_id), [found.id])
         attempts = [for_owner(one, sent(one)) for one in desk.door.attempts(found)]
         return desk.answer(
             DeliveryWithAttempts, {**shown, "explanation": words, "attempts_made": attempts}

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, request
 from marshmallow import Schema
 
+from ...door import state
 from ...store import subscriptions
 from ...store.records import Subscription
 from .desk import Desk, etag_of
@@ -39,7 +40,7 @@ def _add_reading(blueprint: Blueprint, desk: Desk, documented: Documented) -> No
     @documented("listWebhooks", "List the webhooks", Catalogue)
     def catalogue() -> Response:
         desk.owned()
-        payloads = desk.state.description.payloads
+        payloads = state().description.payloads
         return desk.answer(Catalogue, {"data": [_catalogued(desk, n) for n in sorted(payloads)]})
 
     @blueprint.get("/subscriptions")
@@ -48,7 +49,7 @@ def _add_reading(blueprint: Blueprint, desk: Desk, documented: Documented) -> No
         filters=["name"],
     )  # fmt: skip
     def list_subscriptions() -> Response:
-        database, owned = desk.state.database, desk.owned()
+        database, owned = state().database, desk.owned()
         name = request.args.get("name")
         return desk.page(
             "subscriptions",
@@ -157,13 +158,13 @@ def _add_acting(blueprint: Blueprint, desk: Desk, documented: Documented) -> Non
 
 def _catalogued(desk: Desk, name: str) -> dict[str, Any]:
     """One webhook; its schema stands for itself, with all that it refers to."""
-    described, webhook = desk.state.description, desk.door[name]
+    described, webhook = state().description, desk.door[name]
     return {
         "name": name,
         "summary": webhook.documentation.summary,
         "description": webhook.documentation.description,
         "payload_schema": described.standalone(name),
-        "example": desk.state.example(webhook),
+        "example": state().example(webhook),
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response
 
+from ...door import Door
 from ...exceptions import (
     FilterError,
     RefusedURLError,
@@ -15,7 +16,6 @@ from ...exceptions import (
 )
 from ..files import own_file
 from . import links, sent, subscribed
-from .door import Door
 from .guard import Guard, RefusedError, by_access
 from .rendering import refusal
 

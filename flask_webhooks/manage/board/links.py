@@ -9,13 +9,13 @@ from typing import Literal
 
 from flask import Blueprint, Response, request, url_for
 
+from ...door import state as current_state
 from ...exceptions import ConfigurationError
 from ...state import State
 from ...store import passes
 from ...store.passes import Pass
 from ...store.records import Owned, microseconds
 from .guard import Asker, RefusedError, secured
-from .rendering import state as current_state
 
 _COOKIE = "webhooks_portal"
 #: Seconds for which a link may last: a year.

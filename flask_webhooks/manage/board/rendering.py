@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response, current_app, g, request, url_for
 from markupsafe import Markup
 
-from ...state import EXTENSION, State
+from ...door import state
 from ...store.charts import Health
 from ..templating import TEMPLATES
 from . import svg, words
@@ -34,12 +34,6 @@ _NOTICES = {
     "sent": "A test message is on its way to this subscription alone.",
     "replayed": "{} sent again.",
 }
-
-
-def state() -> State:
-    """The state of the app at hand."""
-    found: State = current_app.extensions[EXTENSION]
-    return found
 
 
 def page(template: str, place: str, title: str, code: int = 200, **values: Any) -> Response:

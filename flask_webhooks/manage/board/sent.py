@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Response, request
 
+from ...door import Door, state
 from ...explaining import Explanation
 from ...store.browsing import Sought
 from . import asked
-from .door import Door
 from .guard import Guard, RefusedError, asker
 from .reading import Reading
-from .rendering import moved, page, state
+from .rendering import moved, page
 from .summary import WINDOWS
 
 #: Characters of a payload that a page shows.

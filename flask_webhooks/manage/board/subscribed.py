@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from flask import Response, request
 
+from ...door import Door, state
 from ...store.browsing import Sought
 from ...store.records import Subscription
 from . import asked
-from .door import Door
 from .guard import Guard, RefusedError, asker
 from .reading import position, wanting
-from .rendering import moved, page, state
+from .rendering import moved, page
 from .sent import missing, reading
 
 #: How long the secret before goes on signing, in seconds, as the page offers it.
