@@ -52,11 +52,11 @@ def explain(
     :param now: unix time in seconds.
     """
     tables = database.tables
-    messages = database.read(lambda c: lists.list_messages(c, tables, message=message_id))
+    message = database.read(lambda c: lists.get_message(c, tables, message_id))
     subscription = database.read(
         lambda c: subscriptions.get_subscription(c, tables, subscription_id)
     )
-    if not messages or subscription is None:
+    if message is None or subscription is None:
         return None
     found = database.read(
         lambda c: lists.list_deliveries(c, tables, message=message_id, subscription=subscription_id)
@@ -64,7 +64,7 @@ def explain(
     if found:
         return _of_delivery(database, found[0], now)
     done = database.read(lambda c: lists.is_fanned_out(c, tables, message_id))
-    code, words = next(_absent(messages[0], subscription, done))
+    code, words = next(_absent(message, subscription, done))
     return Explanation(code=code, words=words)
 
 

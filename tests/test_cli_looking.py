@@ -115,6 +115,7 @@ def test_show_a_subscription(cli: Any, app: Flask, webhooks: Webhooks, receiver:
         (("show", "msg_x"), "List what was sent: flask webhooks deliveries"),
         (("show", "sub_x"), "List them: flask webhooks subscriptions"),
         (("show", "99"), "List them: flask webhooks deliveries"),
+        (("show", "9" * 30), "List them: flask webhooks deliveries"),
         (("explain", "msg_x", "sub_x"), "There is no message msg_x"),
         (("rotate", "sub_x"), "List them: flask webhooks subscriptions"),
         (("test", "sub_x"), "List them: flask webhooks subscriptions"),

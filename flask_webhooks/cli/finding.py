@@ -33,19 +33,18 @@ def found_delivery(delivery: int) -> Delivery:
     :raises click.ClickException: there is none; says what to type.
     """
     database = state().database
-    found = database.read(lambda c: lists.list_deliveries(c, database.tables, delivery=delivery))
-    if not found:
+    found = database.read(lambda c: lists.get_delivery(c, database.tables, delivery))
+    if found is None:
         raise click.ClickException(
             f"There is no delivery {delivery}. List them: flask webhooks deliveries"
         )
-    return found[0]
+    return found
 
 
 def message_of(message_id: str) -> Message | None:
     """One message; ``None`` where there is none."""
     database = state().database
-    found = database.read(lambda c: lists.list_messages(c, database.tables, message=message_id))
-    return next(iter(found), None)
+    return database.read(lambda c: lists.get_message(c, database.tables, message_id))
 
 
 def found_message(message_id: str) -> Message:

@@ -11,19 +11,27 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, lite
 from . import workers
 from .records import (
     ENQUEUED,
+    LARGEST_ID,
     Attempt,
     Delivery,
     DeliveryStatus,
     Message,
     Owned,
+    Subscription,
     SubscriptionStatus,
     maybe_moment,
+    microseconds,
     moment,
 )
 from .tables import Tables
 
 Position = tuple[int, Any]
 """A place in a list: the microseconds of ``created_at``, and the id."""
+
+
+def position_of(record: Message | Delivery | Subscription) -> Position:
+    """Where a record stands in its list."""
+    return microseconds(record.created_at.timestamp()), record.id
 
 
 def page(
@@ -92,6 +100,15 @@ def deliveries_of(
     return query if owned is None else query.where(owner_is(s.tenant, owned))
 
 
+def get_delivery(
+    connection: Connection, tables: Tables, delivery: int, *, owned: Owned | None = None
+) -> Delivery | None:
+    """One delivery by its id; with ``owned`` only if it is to that tenant."""
+    if delivery > LARGEST_ID:
+        return None
+    return next(iter(list_deliveries(connection, tables, delivery=delivery, owned=owned)), None)
+
+
 def list_messages(
     connection: Connection,
     tables: Tables,
@@ -113,6 +130,13 @@ def list_messages(
         query = query.where(owner_is(m.tenant, owned))
     query = page(query, m.created_at, m.id, before, limit)
     return [_message(row) for row in connection.execute(query).mappings()]
+
+
+def get_message(
+    connection: Connection, tables: Tables, message: str, *, owned: Owned | None = None
+) -> Message | None:
+    """One message by its id; with ``owned`` only if it is that tenant's."""
+    return next(iter(list_messages(connection, tables, message=message, owned=owned)), None)
 
 
 @dataclass(frozen=True, kw_only=True)

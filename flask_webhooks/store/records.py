@@ -16,6 +16,9 @@ from ..rules.terms import Terms
 #: When a delivery comes due that waits for an earlier one of its line: in the year 9999.
 IN_LINE = 253_370_764_800_000_000
 
+#: The largest id of a delivery that a database can be asked for.
+LARGEST_ID = 2**63 - 1
+
 #: The token of what an engine has been given: no worker's.
 ENQUEUED = "enqueued"
 

@@ -159,13 +159,23 @@ def refresh_captured(
 
 
 def get_subscription(
-    connection: Connection, tables: Tables, subscription_id: str, *, lock: bool = False
+    connection: Connection,
+    tables: Tables,
+    subscription_id: str,
+    *,
+    owned: Owned | None = None,
+    lock: bool = False,
 ) -> Subscription | None:
-    """One subscription by its id; its row may stay locked for the transaction."""
+    """One subscription by its id; with ``owned`` only if it is that tenant's.
+
+    :param lock: whether its row stays locked for the transaction.
+    """
     chosen = tables.subscriptions.c.id == subscription_id
     if lock:
         connection.execute(select(tables.subscriptions.c.id).where(chosen).with_for_update())
-    return next(iter(_read(connection, tables, [chosen])), None)
+    found = next(iter(_read(connection, tables, [chosen])), None)
+    theirs = found is None or owned is None or found.tenant == owned.tenant
+    return found if theirs else None
 
 
 def list_subscriptions(

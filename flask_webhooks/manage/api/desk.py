@@ -14,16 +14,14 @@ from marshmallow import Schema
 from ...door import Door, state
 from ...exceptions import SecretError
 from ...store import lists, subscriptions
-from ...store.lists import Position
-from ...store.records import Delivery, Message, Owned, Subscription, microseconds
+from ...store.lists import Position, position_of
+from ...store.records import Delivery, Message, Owned, Subscription
 from .cursors import Cursors
 
 #: Items of a page: by default, and at most.
 PAGE, LONGEST_PAGE = 50, 100
 #: Bytes of a request's body.
 LONGEST_BODY = 100_000
-# That a database can hold.
-_LARGEST_ID = 2**63 - 1
 
 
 class Desk:
@@ -51,27 +49,27 @@ class Desk:
         """One of the asker's subscriptions; 404 for any other."""
         database, owned = state().database, self.owned()
         found = database.read(
-            lambda c: subscriptions.get_subscription(c, database.tables, subscription_id)
+            lambda c: subscriptions.get_subscription(
+                c, database.tables, subscription_id, owned=owned
+            )
         )
-        if found is None or found.tenant != owned.tenant:
-            abort(404, f"There is no subscription {subscription_id!r}.")
-        return found
+        return found or abort(404, f"There is no subscription {subscription_id!r}.")
 
     def message(self, message_id: str) -> Message:
         """One of the asker's messages; 404 for any other."""
         database, owned = state().database, self.owned()
         found = database.read(
-            lambda c: lists.list_messages(c, database.tables, message=message_id, owned=owned)
+            lambda c: lists.get_message(c, database.tables, message_id, owned=owned)
         )
-        return found[0] if found else abort(404, f"There is no message {message_id!r}.")
+        return found or abort(404, f"There is no message {message_id!r}.")
 
     def delivery(self, delivery_id: int) -> Delivery:
         """One of the asker's deliveries; 404 for any other."""
         database, owned = state().database, self.owned()
-        found = delivery_id <= _LARGEST_ID and database.read(
-            lambda c: lists.list_deliveries(c, database.tables, delivery=delivery_id, owned=owned)
+        found = database.read(
+            lambda c: lists.get_delivery(c, database.tables, delivery_id, owned=owned)
         )
-        return found[0] if found else abort(404, f"There is no delivery {delivery_id}.")
+        return found or abort(404, f"There is no delivery {delivery_id}.")
 
     def raw(self) -> bytes:
         """The request's body as it came; 413 for one that is too large."""
@@ -101,8 +99,7 @@ class Desk:
         found = rows(before, limit + 1)
         following = None
         if len(found) > limit:
-            last = found[limit - 1]
-            following = cursors.write(whose, (microseconds(last.created_at.timestamp()), last.id))
+            following = cursors.write(whose, position_of(found[limit - 1]))
         return self.answer(schema, {"data": found[:limit], "next": following})
 
     def _limit(self) -> int:

@@ -14,7 +14,7 @@ from ...state import State
 from ...store import browsing, charts, lists, subscriptions, workers
 from ...store.browsing import Listed, Sought
 from ...store.charts import Health
-from ...store.lists import Hold, Position, Standing
+from ...store.lists import Hold, Position, Standing, position_of
 from ...store.records import Attempt, Delivery, Message, RunningWorker, Subscription, microseconds
 from ..attempts import ShownAttempt, for_operator, for_owner
 from . import words
@@ -139,10 +139,7 @@ class Reading:
     def message(self, message_id: str) -> Message | None:
         """One message."""
         tables, owned = self._state.database.tables, self._asker.owned
-        found = self._read(
-            lambda c: lists.list_messages(c, tables, message=message_id, owned=owned)
-        )
-        return found[0] if found else None
+        return self._read(lambda c: lists.get_message(c, tables, message_id, owned=owned))
 
     def payload(self, message: Message) -> str:
         """The payload of a message, its private fields masked."""
@@ -172,8 +169,8 @@ class Reading:
 
     def delivery(self, delivery_id: int) -> Delivery | None:
         """One delivery."""
-        found = self.deliveries(Sought(deliveries=[delivery_id]), None).rows
-        return found[0].delivery if found else None
+        tables, owned = self._state.database.tables, self._asker.owned
+        return self._read(lambda c: lists.get_delivery(c, tables, delivery_id, owned=owned))
 
     def _shown(
         self,
@@ -224,16 +221,16 @@ class Reading:
                 before=before, limit=PAGE + 1,
             )
         )  # fmt: skip
-        page = _page(rows, _position)
+        page = _page(rows, lambda row: written(position_of(row)))
         return Page(self._with_health(page.rows), page.following)
 
     def subscription(self, subscription_id: str) -> ShownSubscription | None:
         """One subscription."""
         tables, owned = self._state.database.tables, self._asker.owned
-        found = self._read(lambda c: subscriptions.get_subscription(c, tables, subscription_id))
-        if found is None or (owned is not None and found.tenant != owned.tenant):
-            return None
-        return self._with_health([found])[0]
+        found = self._read(
+            lambda c: subscriptions.get_subscription(c, tables, subscription_id, owned=owned)
+        )
+        return None if found is None else self._with_health([found])[0]
 
     def choices(self) -> dict[str, str]:
         """The newest subscriptions, to choose one of: the words for each id."""
@@ -282,10 +279,6 @@ def position(text: str) -> Position | None:
     """A position again; ``None`` when the text is none."""
     at, _, row_id = text.partition("-")
     return (int(at), row_id) if at.isascii() and at.isdigit() and len(at) < 19 else None
-
-
-def _position(row: Subscription) -> str:
-    return written((microseconds(row.created_at.timestamp()), row.id))
 
 
 def _page(rows: Sequence[Row], place: Callable[[Row], Any]) -> Page[Row]:

@@ -7,6 +7,7 @@ from flask import Response, request
 from ...door import Door, state
 from ...explaining import Explanation
 from ...store.browsing import Sought
+from ...store.records import LARGEST_ID
 from . import asked
 from .guard import Guard, RefusedError, asker
 from .reading import Reading
@@ -103,7 +104,7 @@ def _add_failed(guard: Guard, door: Door) -> None:
         count = _replay(door, given, dry_run=False)
         return moved("failed", done="replayed", count=count, **given.as_query())
 
-    @guard.writes(f"/deliveries/<int(max={2**63 - 1}):delivery_id>/replay")
+    @guard.writes(f"/deliveries/<int(max={LARGEST_ID}):delivery_id>/replay")
     def replay_delivery(delivery_id: int) -> Response:
         found = reading().delivery(delivery_id)
         if found is None:
