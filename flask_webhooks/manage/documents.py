@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from flask import Blueprint, Response, abort, request
 
 from ..state import State
-from .formats import to_json, to_yaml
+from .formats import etag_of, to_json, to_yaml
 from .kept import Kept
 from .pages import add_pages
 
@@ -71,10 +70,7 @@ def _add_document(
 
 
 def _text(text: str | None) -> _Text | None:
-    if text is None:
-        return None
-    body = text.encode()
-    return _Text(body, hashlib.sha256(body).hexdigest()[:32])
+    return None if text is None else _Text(text.encode(), etag_of(text))
 
 
 def _keys(state: State) -> Response:

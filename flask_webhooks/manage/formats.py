@@ -1,7 +1,8 @@
-"""A document as text: JSON, or YAML where PyYAML is installed. The order of keys is kept."""
+"""A document as text, JSON or YAML, its keys in their order; and the tag that a text has."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -14,6 +15,11 @@ _AMBIGUOUS = re.compile(r"[yn]|0o[0-7]+|[-+]?\d[\d_]*(\.\d*)?(e[-+]?\d+)?", re.I
 def to_json(document: Mapping[str, Any]) -> str:
     """The document as JSON. Not by ``jsonify``, which sorts keys: people read fields in order."""
     return json.dumps(document, ensure_ascii=False)
+
+
+def etag_of(text: str) -> str:
+    """The tag by which clients recognize a text (RFC 9110, 8.8.3)."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def to_yaml(document: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from math import isfinite
@@ -16,6 +15,7 @@ from ...exceptions import SecretError
 from ...store import lists, subscriptions
 from ...store.lists import Position, position_of
 from ...store.records import Delivery, Message, Owned, Subscription
+from ..formats import etag_of
 from .cursors import Cursors
 
 #: Items of a page: by default, and at most.
@@ -163,11 +163,6 @@ def _is_unstorable(value: Any) -> bool:
 def is_storable(text: str) -> bool:
     """Whether every database can hold a text: no NUL, and no half of a surrogate pair."""
     return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
-
-
-def etag_of(text: str) -> str:
-    """The ETag of a JSON text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _reads() -> bool:

@@ -11,7 +11,8 @@ from marshmallow import Schema
 from ...door import state
 from ...store import subscriptions
 from ...store.records import Subscription
-from .desk import Desk, etag_of
+from ..formats import etag_of
+from .desk import Desk
 from .documenting import Documented
 from .shapes import (
     Catalogue,

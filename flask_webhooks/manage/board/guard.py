@@ -94,11 +94,10 @@ class Guard:
 
     def _check(self) -> None:
         g.pop("_webhooks", None)
-        endpoint = str(request.endpoint).rpartition(".")[2]
-        if endpoint in self.open:
+        if endpoint() in self.open:
             return
         g._webhooks = asker = self.ask()
-        writes = endpoint in self._writing
+        writes = endpoint() in self._writing
         if request.method not in (("POST",) if writes else ("GET", "HEAD")):
             way = "a button of its page" if writes else "a link"
             raise RefusedError(405, "Not like this", f"This address is reached by {way} only.")
@@ -120,6 +119,11 @@ def _holds_nul() -> bool:
     """Whether a value is nothing that a database could be asked about: PostgreSQL refuses NUL."""
     given = [*(request.view_args or {}).values(), *request.args.values(), *request.form.values()]
     return any("\0" in str(value) for value in given)
+
+
+def endpoint() -> str:
+    """The view at hand, by its name in the blueprint."""
+    return str(request.endpoint).rpartition(".")[2]
 
 
 def asker() -> Asker:

@@ -13,7 +13,7 @@ from ...door import state
 from ...store.charts import Health
 from ..templating import TEMPLATES
 from . import svg, words
-from .guard import Asker, asker, secured
+from .guard import Asker, asker, endpoint, secured
 
 #: Seconds between the looks of a page that refreshes itself, and the pages that may.
 _REFRESH = 10
@@ -60,15 +60,14 @@ def moved(endpoint: str, **values: Any) -> Response:
 
 def _frame(code: int) -> Mapping[str, Any]:
     looking: Asker | None = asker() if "_webhooks" in g else None
-    endpoint = str(request.endpoint).rpartition(".")[2]
-    refreshes = looking is not None and code == 200 and endpoint in _REFRESHING
+    refreshes = looking is not None and code == 200 and endpoint() in _REFRESHING
     settings = state().settings
     return {
         "owner": settings.title or current_app.name,
         "places": _PLACES if looking else {},
         "asker": looking,
         "operator": looking is not None and looking.owned is None,
-        "link": lambda endpoint, **values: url_for(f".{endpoint}", **values),
+        "link": lambda page, **values: url_for(f".{page}", **values),
         "same": _same,
         "asset": lambda name: url_for(".asset", name=name),
         "token": _token,
