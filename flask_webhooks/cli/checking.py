@@ -13,6 +13,7 @@ from flask.cli import AppGroup
 from ..declarations import Place
 from ..door import Door, state
 from .printing import as_json_option, echo_table, plain_errors, say, say_json
+from .wording import counted
 
 if TYPE_CHECKING:
     from ..describe.finding import Finding
@@ -118,7 +119,7 @@ def _counted(document: dict[str, Any]) -> str:
         "webhook": len(document.get("webhooks", {})),
         "callback": len(callbacks),
     }
-    return ", ".join(f"{n} {noun}" + ("" if n == 1 else "s") for noun, n in counts.items())
+    return ", ".join(counted(n, noun, f"{noun}s") for noun, n in counts.items())
 
 
 def _verdict(change: Any) -> str:

@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 
 from ..declarations import Callback
 from ..door import Door, state
-from .printing import as_json_option, echo_table, plain_errors, say, say_json
+from .printing import as_json_option, echo_table, plain_errors, say_json, say_result
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
@@ -48,11 +48,8 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         database = state().database
         database.ensure_tables()
         names = [table.name for table in database.tables.in_order()]
-        url = database.engine.url.render_as_string(hide_password=True)
-        if as_json:
-            say_json({"tables": names, "database": url})
-        else:
-            say(f"{', '.join(names)} are in {url}.")
+        told = f"{', '.join(names)} are in {database.shown_url}."
+        say_result({"tables": names, "database": database.shown_url}, told, as_json)
 
 
 def _row(webhook: Any) -> tuple[str, str, str, str]:

@@ -14,9 +14,10 @@ from ..door import Door, state
 from ..exceptions import PayloadError
 from ..rules.urls import shown
 from ..store import following
-from ..store.records import Delivery, Message
-from .printing import as_json_option, echo_table, plain_errors, say, say_json
-from .wording import jsonable, soon
+from ..store.records import STATUSES, Delivery, Message
+from .listing import limit_option, say_list
+from .printing import as_json_option, plain_errors, say, say_json, say_result
+from .wording import NO_DELIVERIES, jsonable, soon
 
 #: Seconds between two looks of ``deliveries --follow``.
 _LOOK_EVERY = 0.5
@@ -63,9 +64,8 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     @group.command()
     @click.option("--message", help="Only those of this message.")
     @click.option("--subscription", help="Only those to this subscription.")
-    @click.option("--status", type=click.Choice(["pending", "delivered", "exhausted", "cancelled"]))
-    @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True,
-                  help="The newest so many.")  # fmt: skip
+    @click.option("--status", type=click.Choice(STATUSES))
+    @limit_option
     @click.option("--follow", is_flag=True, help="Go on: a line for each new one and each attempt.")
     @as_json_option
     @plain_errors
@@ -81,29 +81,13 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         filters = {"message": message, "subscription": subscription, "status": status}
         if follow:
             for one in _followed(filters, webhooks.deliveries(**filters, limit=limit)):
-                _print_line(one, as_json)
+                say_result(jsonable(one), "  ".join(_row(one)), as_json)
             return
         found = webhooks.deliveries(**filters, limit=limit + 1)
-        _list(found[:limit], as_json)
-        if len(found) > limit:
-            say(f"There are more than {limit}: --limit shows more of them.", err=True)
-
-
-def _list(found: Sequence[Delivery], as_json: bool) -> None:
-    if as_json:
-        for one in found:
-            say_json(jsonable(one))
-        return
-    rows = [_row(delivery) for delivery in found]
-    nothing = "No deliveries. Make one: flask webhooks trigger NAME"
-    echo_table(rows, nothing, _HEADS, spare=("Message", "Tries"))
-
-
-def _print_line(one: Delivery, as_json: bool) -> None:
-    if as_json:
-        say_json(jsonable(one))
-    else:
-        say("  ".join(_row(one)))
+        say_list(
+            found, limit, _row, as_json=as_json, heads=_HEADS, spare=("Message", "Tries"),
+            nothing=NO_DELIVERIES,
+        )  # fmt: skip
 
 
 def _followed(filters: dict[str, str | None], newest: Sequence[Delivery]) -> Iterator[Delivery]:

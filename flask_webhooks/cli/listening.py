@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
-from flask import Flask, current_app
 from flask.cli import AppGroup
 from werkzeug import Request, Response
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -143,7 +142,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 def _name_finder(webhooks: Door) -> Callable[[str], str]:
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = state().app
 
     def name_of(message: str) -> str:
         with app.app_context():

@@ -14,7 +14,7 @@ from ..door import Door, state
 from ..explaining import Explanation
 from ..rules.urls import shown
 from ..store.lists import Standing
-from ..store.records import Attempt, Delivery, Message, RunningWorker, Subscription
+from ..store.records import STATUSES, Attempt, Delivery, Message, RunningWorker, Subscription
 from .finding import found_delivery, found_message, found_subscription, message_of
 from .printing import (
     as_json_option,
@@ -26,13 +26,12 @@ from .printing import (
     say_json,
     say_wrapped,
 )
-from .wording import jsonable, when
+from .wording import NO_DELIVERIES, jsonable, when
 
 if TYPE_CHECKING:
     # The room brings requests and TLS: it is entered on first need.
     from ..deliver.retracing import Sent
 
-_STATUSES = ("pending", "delivered", "exhausted", "cancelled")
 #: Deliveries that ``show`` shows of one message, and of one subscription.
 _OF_MESSAGE, _OF_SUBSCRIPTION = 100, 10
 #: Workers that ``status`` tells of.
@@ -95,7 +94,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
 
 
 def _told(found: Standing) -> Sequence[str]:
-    counts = "  ".join(f"{s} {found.deliveries.get(s, 0)}" for s in _STATUSES)
+    counts = "  ".join(f"{s} {found.deliveries.get(s, 0)}" for s in STATUSES)
     disabled = found.subscriptions.get("disabled", 0)
     return [
         f"Subscriptions  enabled {found.subscriptions.get('enabled', 0)}  disabled {disabled}",
@@ -159,7 +158,7 @@ def _print(webhooks: Door, seen: _Seen, headers: bool) -> None:
         for name, value in _facts(seen.thing):
             say(f"{name:<9} {clean(value)}")
     if not seen.deliveries:
-        say("No deliveries. Make one: flask webhooks trigger NAME")
+        say(NO_DELIVERIES)
     for delivery, message in _with_messages(seen.deliveries):
         say(f"\nDelivery  {delivery.id}  {delivery.status}  to {shown(delivery.url)}")
         words = webhooks.explain(delivery.message_id, delivery.subscription_id).words

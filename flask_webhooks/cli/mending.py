@@ -8,7 +8,7 @@ from flask.cli import AppGroup
 from ..door import Door, state
 from ..store.records import Subscription
 from .finding import found_subscription
-from .printing import as_json_option, plain_errors, say, say_json
+from .printing import as_json_option, plain_errors, say, say_json, say_result
 from .wording import counted, jsonable
 
 
@@ -72,11 +72,9 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     def reseal(as_json: bool) -> None:
         """Seal every stored secret with the newest of WEBHOOKS_SECRET_KEYS."""
         count = webhooks.reseal()
-        if as_json:
-            say_json({"count": count})
-            return
         secrets = counted(count, "secret", "secrets")
-        say(f"Sealed {secrets} anew; all are sealed with the newest key.")
+        told = f"Sealed {secrets} anew; all are sealed with the newest key."
+        say_result({"count": count}, told, as_json)
 
 
 def _say_change(before: Subscription, changed: bool, words: str, as_json: bool) -> None:

@@ -73,6 +73,14 @@ def say_json(value: Any) -> None:
     click.echo(json.dumps(value))
 
 
+def say_result(value: Any, words: str, as_json: bool) -> None:
+    """Print what a command did: one value for programs, or words for people."""
+    if as_json:
+        say_json(value)
+    else:
+        say(words)
+
+
 def as_text(value: Any) -> str:
     """A JSON value for people: indented, its letters as they are."""
     return json.dumps(value, indent=2, ensure_ascii=False)

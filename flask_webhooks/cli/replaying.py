@@ -9,7 +9,8 @@ import click
 from flask.cli import AppGroup
 
 from ..door import Door
-from .printing import as_json_option, plain_errors, progress, say, say_json
+from ..store.records import SETTLED_STATUSES
+from .printing import as_json_option, plain_errors, progress, say_result
 from .wording import counted
 
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
@@ -23,7 +24,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     @click.option("--message", help="Deliveries of this message.")
     @click.option("--subscription", help="Deliveries to this subscription.")
     @click.option("--name", help="Deliveries of this webhook.")
-    @click.option("--status", type=click.Choice(["delivered", "exhausted", "cancelled"]))
+    @click.option("--status", type=click.Choice(SETTLED_STATUSES))
     @click.option("--since", type=_TIME, help="Made at this time (UTC) or later.")
     @click.option("--until", type=_TIME, help="Made before this time (UTC).")
     @click.option("--yes", is_flag=True, help="Do it; without it they are only counted.")
@@ -53,12 +54,10 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         if yes and count:
             with progress("Replaying", count) as done:
                 count = chosen(told=done)
-        if as_json:
-            say_json({"count": count, "dry_run": not yes})
-            return
         noun = counted(count, "delivery", "deliveries")
-        say(f"Made {noun} due again." if yes
-            else f"This would make {noun} due again. Add --yes to do it.")  # fmt: skip
+        would = f"This would make {noun} due again. Add --yes to do it."
+        told = f"Made {noun} due again." if yes else would
+        say_result({"count": count, "dry_run": not yes}, told, as_json)
 
     @group.command()
     @click.argument("delivery", type=int)
@@ -71,10 +70,8 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
                 f"Delivery {delivery} is not there, has ended, or is just under way. "
                 f"Look at it: flask webhooks show {delivery}"
             )
-        if as_json:
-            say_json({"id": delivery, "status": "cancelled"})
-        else:
-            say(f"Cancelled {delivery}.")
+        told = f"Cancelled {delivery}."
+        say_result({"id": delivery, "status": "cancelled"}, told, as_json)
 
     @group.command()
     @click.option("--days", type=float, help="Older than this; by default WEBHOOKS_RETENTION.")
@@ -84,11 +81,10 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     def purge(days: float | None, yes: bool, as_json: bool) -> None:
         """Delete old messages with their deliveries and attempts, but nothing that is pending."""
         count = webhooks.purge(None if days is None else days * 86400, dry_run=not yes)
-        if as_json:
-            say_json({"count": count, "dry_run": not yes})
-            return
         noun = counted(count, "message", "messages")
-        say(f"Deleted {noun}." if yes else f"This would delete {noun}. Add --yes to do it.")
+        would = f"This would delete {noun}. Add --yes to do it."
+        told = f"Deleted {noun}." if yes else would
+        say_result({"count": count, "dry_run": not yes}, told, as_json)
 
 
 def _utc(given: datetime | None) -> datetime | None:

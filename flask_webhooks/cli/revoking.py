@@ -6,7 +6,7 @@ import click
 from flask.cli import AppGroup
 
 from ..door import Door
-from .printing import as_json_option, plain_errors, say, say_json
+from .printing import as_json_option, plain_errors, say_result
 from .wording import counted
 
 
@@ -23,7 +23,5 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         Without TENANT, those for what belongs to no tenant.
         """
         ended = webhooks.portal_revoke(tenant)
-        if as_json:
-            say_json({"count": ended})
-            return
-        say(f"Ended {counted(ended, 'link or what it opened', 'links or what they opened')}.")
+        links = counted(ended, "link or what it opened", "links or what they opened")
+        say_result({"count": ended}, f"Ended {links}.", as_json)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 from flask.cli import AppGroup
 
@@ -11,8 +9,11 @@ from ..door import Door
 from ..rules.urls import shown
 from ..store.records import Subscription
 from .finding import found_subscription
-from .printing import as_json_option, echo_table, plain_errors, say, say_json
+from .listing import limit_option, say_list
+from .printing import as_json_option, plain_errors, say, say_json, say_result
 from .wording import jsonable, when
+
+_HEADS = ("Id", "Status", "Made", "Webhooks", "Key", "URL")
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
@@ -46,17 +47,13 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     def tenant_secret(tenant: str, as_json: bool) -> None:
         """Show the secret that verifies what goes to the URLs that TENANT's calls gave."""
         secret = webhooks.tenant_secret(tenant)
-        if as_json:
-            say_json({"tenant": tenant, "secret": secret})
-        else:
-            say(secret)
+        say_result({"tenant": tenant, "secret": secret}, secret, as_json)
 
     @group.command()
     @click.option("--name", help="Only those that want this webhook.")
     @click.option("--key", help="Only those with this key.")
     @click.option("--tenant", help="Only those of this tenant.")
-    @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True,
-                  help="The newest so many.")  # fmt: skip
+    @limit_option
     @as_json_option
     @plain_errors
     def subscriptions(
@@ -64,9 +61,10 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     ) -> None:
         """List subscriptions, newest first."""
         found = webhooks.subscriptions(name=name, key=key, tenant=tenant, limit=limit + 1)
-        _list(found[:limit], as_json)
-        if len(found) > limit:
-            say(f"There are more than {limit}: --limit shows more of them.", err=True)
+        say_list(
+            found, limit, _row, as_json=as_json, heads=_HEADS, spare=("Made", "Key"),
+            nothing="No subscriptions. Make one: flask webhooks subscribe URL NAME...",
+        )  # fmt: skip
 
     @group.command()
     @click.argument("subscription_id", metavar="ID")
@@ -75,21 +73,12 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     def unsubscribe(subscription_id: str, as_json: bool) -> None:
         """Delete the subscription ID and its deliveries."""
         webhooks.unsubscribe(found_subscription(subscription_id))
-        if as_json:
-            say_json({"id": subscription_id, "deleted": True})
-        else:
-            say(f"Deleted {subscription_id}.")
+        told = f"Deleted {subscription_id}."
+        say_result({"id": subscription_id, "deleted": True}, told, as_json)
 
 
-def _list(found: Sequence[Subscription], as_json: bool) -> None:
-    if as_json:
-        for one in found:
-            say_json(jsonable(one))
-        return
-    rows = [
-        (s.id, s.status, when(s.created_at), ", ".join(s.names), s.key or "-", shown(s.url))
-        for s in found
-    ]
-    nothing = "No subscriptions. Make one: flask webhooks subscribe URL NAME..."
-    heads = ("Id", "Status", "Made", "Webhooks", "Key", "URL")
-    echo_table(rows, nothing, heads, spare=("Made", "Key"))
+def _row(one: Subscription) -> tuple[str, ...]:
+    return (
+        one.id, one.status, when(one.created_at), ", ".join(one.names), one.key or "-",
+        shown(one.url),
+    )  # fmt: skip

@@ -8,6 +8,9 @@ from typing import Any
 
 from ..rules.urls import shown
 
+#: What is said instead of an empty list of them.
+NO_DELIVERIES = "No deliveries. Make one: flask webhooks trigger NAME"
+
 
 def counted(count: int, one: str, many: str) -> str:
     """A number with its noun."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 
 from ..door import Door, state
@@ -54,8 +53,8 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         running = state().worker
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: running.stop())
-        url = state().database.engine.url.render_as_string(hide_password=True)
         if not as_json:
+            url = state().database.shown_url
             say(f"Delivering from {url}. Ctrl+C ends it after what is under way.")
         with _watched(as_json):
             running.run()
@@ -81,7 +80,7 @@ def _watched(as_json: bool) -> Iterator[None]:
     if not as_json and not line.is_seen:
         yield
         return
-    app: Any = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = state().app
 
     def watch() -> None:
         with app.app_context():

@@ -14,10 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select, union_all
 
 from .lists import ids_of, owner_is
-from .records import DeliveryStatus, Owned, SubscriptionStatus, maybe_moment, moment
+from .records import STATUSES, Owned, SubscriptionStatus, maybe_moment, moment
 from .tables import Tables
 
-_STATUSES = tuple(str(status) for status in DeliveryStatus)
 #: How many names of subscriptions go into one statement.
 _AT_ONCE = 25
 
@@ -88,7 +87,7 @@ def _of_tenant(
         select(d.id)
         .where(
             d.subscription_id.in_(ids_of(tables, owned)),
-            d.status.in_(_STATUSES),
+            d.status.in_(STATUSES),
             d.due_at >= since,
         )
         .order_by(d.due_at.desc())
@@ -139,7 +138,7 @@ def _last(
     last: dict[str, list[Last]] = defaultdict(list)
     for start in range(0, len(subscription_ids), _AT_ONCE):
         some = subscription_ids[start : start + _AT_ONCE]
-        each = union_all(*(newest(one, status) for one in some for status in _STATUSES))
+        each = union_all(*(newest(one, status) for one in some for status in STATUSES))
         for row in connection.execute(each):
             at = moment(row.settled_at or row.due_at)
             last[row.subscription_id].append(Last(row.message_id, row.status, at))

@@ -68,6 +68,11 @@ class Database:
         return locks_rows(self.engine)
 
     @property
+    def shown_url(self) -> str:
+        """Where the database is, without a password."""
+        return _shown(self.engine.url)
+
+    @property
     def engine(self) -> Engine:
         """The engine of this process; connections inherited over a fork are let go unused."""
         if self._pid != os.getpid():

@@ -37,6 +37,11 @@ class DeliveryStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: All of them, and those of a delivery that has ended.
+STATUSES = tuple(str(status) for status in DeliveryStatus)
+SETTLED_STATUSES = tuple(status for status in STATUSES if status != DeliveryStatus.PENDING)
+
+
 class SubscriptionStatus(StrEnum):
     """Whether a subscription takes deliveries."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema
 
 from ...door import Door
+from ...store.records import STATUSES
 from .desk import LONGEST_PAGE, PAGE
 from .problems import CONTENT_TYPE
 from .shapes import Problem
@@ -29,7 +30,7 @@ _IF_MATCH = {
     "name": "If-Match", "in": "header", "schema": {"type": "string"},
     "description": "The `ETag` that was read: what has been changed since is left alone.",
 }  # fmt: skip
-_FILTERS = {"status": {"enum": ["pending", "delivered", "exhausted", "cancelled"]}}
+_FILTERS = {"status": {"enum": list(STATUSES)}}
 _REFUSALS = {
     400: "The request is malformed.",
     401: "It is not known who asks.",

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, abort, request
 
 from ...door import state
 from ...store import lists
+from ...store.records import STATUSES
 from ..attempts import for_owner
 from .desk import Desk
 from .documenting import Documented
@@ -20,8 +21,6 @@ from .shapes import (
     MessageWithPayload,
     Replay,
 )
-
-_STATUSES = ("pending", "delivered", "exhausted", "cancelled")
 
 
 def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
@@ -71,8 +70,8 @@ def add_views(blueprint: Blueprint, desk: Desk, documented: Documented) -> None:
     def list_deliveries() -> Response:
         database, owned, given = state().database, desk.owned(), request.args
         status = given.get("status")
-        if status not in (None, *_STATUSES):
-            abort(400, f"status is one of {', '.join(_STATUSES)}.")
+        if status not in (None, *STATUSES):
+            abort(400, f"status is one of {', '.join(STATUSES)}.")
         return desk.page(
             "deliveries",
             DeliveryPage,

@@ -8,6 +8,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate, valida
 
 from ...rules.failures import reason_shown
 from ...rules.retry import LONGEST_DELAY
+from ...store.records import SETTLED_STATUSES, STATUSES
 
 
 class _Body(Schema):
@@ -52,7 +53,6 @@ class _Second(fields.DateTime):
 
 _ID = {"description": "Its id."}
 _ORDERS = ["skip", "park"]
-_STATUSES = ["pending", "delivered", "exhausted", "cancelled"]
 
 
 def _url(**options: Any) -> fields.String:
@@ -205,7 +205,7 @@ class DeliveryShape(Schema):
     name = fields.String(required=True)
     status = fields.String(
         required=True,
-        validate=validate.OneOf(_STATUSES),
+        validate=validate.OneOf(STATUSES),
     )
     reason = _Reason(required=True, allow_none=True)
     attempts = fields.Integer(required=True)
@@ -283,7 +283,7 @@ class Replay(_Body):
     message = fields.String(data_key="messageId")
     subscription = fields.String(data_key="subscriptionId")
     name = fields.String()
-    status = fields.String(validate=validate.OneOf(_STATUSES[1:]))
+    status = fields.String(validate=validate.OneOf(SETTLED_STATUSES))
     since = fields.AwareDateTime()
     until = fields.AwareDateTime()
     dry_run = _Flag(load_default=False, data_key="dryRun")

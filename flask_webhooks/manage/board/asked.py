@@ -10,7 +10,6 @@ from typing import Any
 from flask import request
 
 from ...store.browsing import Sought
-from ...store.records import DeliveryStatus
 from .guard import RefusedError
 
 #: The choices of the page of failures, and the statuses that each stands for.
@@ -83,11 +82,6 @@ def before_number() -> int | None:
     """Where the page of a list begins that is numbered."""
     text = request.args.get("before", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
-def all_statuses() -> Sequence[str]:
-    """The statuses of deliveries."""
-    return [str(status) for status in DeliveryStatus]
 
 
 def _time(values: Mapping[str, Any], name: str) -> datetime | None:

@@ -7,7 +7,7 @@ from flask import Response, request
 from ...door import Door, state
 from ...explaining import Explanation
 from ...store.browsing import Sought
-from ...store.records import LARGEST_ID
+from ...store.records import LARGEST_ID, STATUSES
 from . import asked
 from .guard import Guard, RefusedError, asker
 from .reading import Reading
@@ -48,11 +48,11 @@ def _add_reading(guard: Guard, door: Door) -> None:
 
     @guard.reads("/messages")
     def messages() -> Response:
-        given = asked.filters(request.args, asked.all_statuses())
+        given = asked.filters(request.args, STATUSES)
         sought = given.sought(None if given.status is None else [given.status])
         return page(
             "messages.html", "messages", "Messages", asked=given, names=_names(door),
-            statuses=asked.all_statuses(), found=reading().messages(sought, asked.before()),
+            statuses=STATUSES, found=reading().messages(sought, asked.before()),
         )  # fmt: skip
 
     @guard.reads("/messages/<message_id>")
