@@ -349,6 +349,24 @@ def test_own_headers_are_named(
     assert "no key at hand opens what the" in board.get(f"/messages/{message.id}").text
 
 
+def test_a_webhooks_subscriptions_are_as_many_as_its_link_lists(
+    app: Flask, shop: Webhooks, board: Board
+) -> None:
+    """Those that ask by a pattern are among them, and disabled ones are not."""
+    with app.app_context():
+        for names in (["booking.new"], ["booking.*"], ["*"], ["booking.gone"]):
+            shop.subscribe(f"https://example.com/{names[0]}", names)
+        shop.disable(shop.subscribe("https://example.com/off", ["booking.new"]))
+
+    told = re.search(r'webhook=booking\.new[^"]*">(\d+)</a>', board.get("/webhooks").text)
+    link = re.search(r'"([^"]*webhook=booking\.new[^"]*)"', board.get("/webhooks").text)
+
+    assert told is not None and link is not None
+    assert told[1] == "3"
+    page = board.get(link[1].replace("&amp;", "&").removeprefix("/board")).text
+    assert len(set(re.findall(r"sub_[0-9a-f]{32}", page))) == 3
+
+
 def test_messages_are_filtered(app: Flask, board: Board, sent: Callable[..., str]) -> None:
     """By webhook, status, subscription and time; what is not understood is told."""
     good, bad = sent(200), sent(500)

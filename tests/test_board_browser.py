@@ -137,6 +137,22 @@ def test_an_empty_store_looks_well(
 
 
 @SIZES
+def test_an_answer_is_seen_whole(browser: Any, shop: Shop, receiver: Receiver, size: Any) -> None:
+    """One without spaces breaks into lines, as one with them does."""
+    receiver.words = "x" * 600
+    with shop.app.app_context():
+        message = shop.webhooks["booking.new"].send({"id": 9}, tenant="ann")
+    shop.deliver()
+    with seen(browser, shop.base, viewport=size) as watched:
+        watched.page.goto(f"{shop.base}/board/messages/{message.id}")
+        watched.page.evaluate(
+            "document.querySelectorAll('details').forEach(d => { d.open = true })"
+        )
+        answer = watched.page.locator("pre", has_text="x" * 600)
+        assert answer.evaluate("e => e.scrollWidth - e.clientWidth") == 0
+
+
+@SIZES
 def test_a_failures_reason_is_one_click_away(browser: Any, shop: Shop, size: Any) -> None:
     """From the overview to the receiver's own words, under the page's own policy, no script."""
     with seen(browser, shop.base, viewport=size, java_script_enabled=False) as watched:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from ..exceptions import RefusedURLError
 from ..rules.limits import Limits
-from ..rules.patterns import distinct
+from ..rules.patterns import distinct, patterns_of
 from ..rules.terms import Terms, terms_of
 from ..rules.urls import shown
 from .lists import Position, owner_is, page
@@ -190,11 +190,14 @@ def list_subscriptions(
     before: Position | None = None,
     limit: int | None = None,
 ) -> list[Subscription]:
-    """Subscriptions, newest first; each filter that is not ``None`` must match."""
+    """Subscriptions, newest first; each filter that is not ``None`` must match.
+
+    :param name: a webhook that they want, by its name or by a pattern.
+    """
     c, n = tables.subscriptions.c, tables.names.c
     chosen: list[Any] = []
     if name is not None:
-        chosen.append(exists().where(n.subscription_id == c.id, n.name == name))
+        chosen.append(exists().where(n.subscription_id == c.id, n.name.in_(patterns_of(name))))
     if key is not None:
         chosen.append(c.key == key)
     if tenant is not None:
