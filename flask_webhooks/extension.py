@@ -696,7 +696,7 @@ class Webhooks:
         """
         from .testing.recording import recording
 
-        return recording(self.__contains__)
+        return recording(self)
 
     def run_until_idle(self) -> None:
         """Deliver, in this process and before returning, all that is due now.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from flask_webhooks import VerificationError, Webhooks, message_stored
+from flask_webhooks import UnknownWebhookError, VerificationError, Webhooks, message_stored
 from flask_webhooks.testing import VirtualClock, WebhookReceiver
 
 
@@ -88,6 +88,15 @@ def test_a_false_claim_fails_and_shows_what_was_sent(
         claim(box)
     assert told in str(failed.value)
     assert """Sent were:\n  booked {"train": "Owl"} tenant='acme'""" in str(failed.value)
+
+
+def test_a_claim_about_nothing_declared_is_an_error(shop: Webhooks) -> None:
+    """A slip in a name makes no claim true."""
+    with shop.record() as box:
+        pass
+    for claim in (box.one, box.all, box.assert_sent, box.assert_not_sent):
+        with pytest.raises(UnknownWebhookError, match="Did you mean 'booked'?"):
+            claim("boked")
 
 
 def test_nothing_recorded_is_said_so(shop: Webhooks) -> None:

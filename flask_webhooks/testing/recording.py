@@ -6,13 +6,20 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ..signals import message_stored
 from ..store.records import Message
 
 #: Members that a payload must have, at any depth; or a function that says whether it fits.
 Where = Mapping[str, Any] | Callable[[Any], bool]
+
+
+class Declared(Protocol):
+    """The part of :class:`flask_webhooks.Webhooks` that knows what is declared."""
+
+    def __contains__(self, name: object) -> bool: ...
+    def __getitem__(self, name: str) -> object: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +34,14 @@ class Sent:
 
 
 class Recording:
-    """What was sent while it ran, in order. Made by :meth:`flask_webhooks.Webhooks.record`."""
+    """What was sent while it ran, in order. Made by :meth:`flask_webhooks.Webhooks.record`.
 
-    def __init__(self) -> None:
+    A claim about a name that nobody declared raises :class:`flask_webhooks.UnknownWebhookError`:
+    that it was not sent would always be true.
+    """
+
+    def __init__(self, declared: Declared) -> None:
+        self._declared = declared
         self._sent: list[Sent] = []
 
     def __iter__(self) -> Iterator[Sent]:
@@ -40,6 +52,8 @@ class Recording:
 
     def all(self, name: str | None = None) -> list[Sent]:
         """What was sent, of one webhook or of all."""
+        if name is not None:
+            _ = self._declared[name]
         return [one for one in self._sent if name in (None, one.name)]
 
     def one(self, name: str) -> Sent:
@@ -95,12 +109,12 @@ class Recording:
 
 
 @contextmanager
-def recording(declared: Callable[[str], bool]) -> Iterator[Recording]:
-    """Record every message of the webhooks that ``declared`` knows by name."""
-    box = Recording()
+def recording(declared: Declared) -> Iterator[Recording]:
+    """Record every message of the webhooks that are declared there."""
+    box = Recording(declared)
 
     def note(app: Any, message: Message, **extra: Any) -> None:
-        if declared(message.name):
+        if message.name in declared:
             box._sent.append(_sent(message))
 
     with message_stored.connected_to(note):
