@@ -39,7 +39,7 @@ def emit(
     if key_text is None and isinstance(webhook, Callback) and webhook.key is not None:
         raise WebhooksError(
             f"{webhook.name} was declared with key={webhook.key.text!r}: say whom it is for, as in "
-            f"send(payload, key=…)."
+            f"send(payload, key=…), or by --key on the command line."
         )
     body = encode(payload)
     return database.send(

@@ -98,7 +98,17 @@ def test_a_subscription_from_birth_to_deletion(cli: Any) -> None:
         (("trigger", "nope"), "Declared: newBooking, onOrder."),
         (("trigger", "newBooking", "--data", "{"), "--data is no JSON"),
         (("trigger", "newBooking", "--data", "{}"), "is a required property"),
-        (("trigger", "onOrder"), "send(payload, key=…)"),
+        (("trigger", "onOrder"), "send(payload, key=…), or by --key"),
+        (("subscribe", "https://example.com/", "new*"), "'new*' is no pattern, and no name."),
+        (
+            ("subscribe", "https://example.com/", "newBooking", "--filter", "{"),
+            "--filter is no JSON",
+        ),
+        (
+            ("subscribe", "https://example.com/", "newBooking", "--filter", '{"trian": "IC1"}'),
+            "Did you mean 'train'?",
+        ),
+        (("subscriptions", "--name", "newBoking"), "Did you mean 'newBooking'?"),
     ],
 )
 def test_errors_are_one_message(cli: Any, arguments: tuple[str, ...], told: str) -> None:
@@ -141,6 +151,33 @@ def test_trigger_without_subscribers_says_what_to_do(cli: Any) -> None:
     assert output.endswith(
         "Nobody has subscribed to newBooking yet: flask webhooks subscribe URL newBooking\n"
     )
+
+
+def test_trigger_says_why_a_subscription_got_nothing(cli: Any) -> None:
+    """Where somebody has subscribed, but not to this message, ``explain`` tells why."""
+    made = cli("subscribe", "https://example.com/", "newBooking", "--tenant", "acme").output
+    [identifier] = re.findall(r"sub_[0-9a-f]{32}", made)
+
+    last = cli("trigger", "newBooking").output.splitlines()[-1]
+
+    hint = "No subscription to newBooking gets this message. See why: flask webhooks "
+    assert last.startswith(hint + "explain msg_") and last.endswith(identifier)
+    assert cli(*last.removeprefix(hint).split()).output.startswith("tenant: ")
+
+
+def test_a_filter_is_subscribed(cli: Any) -> None:
+    """As JSON, and shown with what was made."""
+    arguments = ("https://example.com/", "newBooking", "--filter", '{"train": "IC1"}')
+    assert 'Filter        {"train": "IC1"}\n' in cli("subscribe", *arguments).output
+    assert json.loads(cli("subscriptions", "--json").output)["filter"] == {"train": "IC1"}
+
+
+def test_who_wants_a_webhook_may_say_so_by_a_pattern(cli: Any) -> None:
+    """Filtered by a name, those are listed whose pattern stands for it."""
+    for name in ("*", "newBooking", "onOrder"):
+        cli("subscribe", "https://example.com/", name)
+    found = cli("subscriptions", "--name", "newBooking", "--json").output.splitlines()
+    assert [json.loads(line)["names"] for line in found] == [["newBooking"], ["*"]]
 
 
 def test_create_tables_names_them(cli: Any) -> None:
@@ -217,6 +254,14 @@ def test_listen_answers_by_its_script(project: Any) -> None:
     told = [json.loads(_line(listening, "verdict")) for _ in range(2)]
     assert [one["status"] for one in told] == [418, 201]
     assert {one["name"] for one in told} == {"thing"}
+
+
+def test_listen_drops_a_connection(project: Any) -> None:
+    """The sender notices at once, and not when its time is over."""
+    listening = project("listen", "--port", "0", "--answer", "drop")
+    _line(listening, "whsec_")
+    triggered = project("trigger", "thing").communicate(timeout=50)[0]
+    assert "  connect " in triggered and "timeout" not in triggered
 
 
 def test_the_last_word_of_a_script_stays() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -64,17 +65,36 @@ def test_status_says_what_to_type(cli: Any, sent: dict[str, Any]) -> None:
 def test_show_a_message(cli: Any, sent: dict[str, Any], receiver: Receiver) -> None:
     """Its payload, each delivery with its words, and each attempt with the answer."""
     lines = cli("show", sent["message"]).output.splitlines()
-    assert re.fullmatch(r"Message   msg_\w{32}  paid  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", lines[0])
+    assert re.fullmatch(r"Message   msg_\w{32}  paid  \d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", lines[0])
     assert lines[1:5] == ["Tenant    -    Key  -", "{", '  "total": 5', "}"]
     assert lines[6] == f"Delivery  {sent['id']}  pending  to {receiver.url}"
     assert lines[7].startswith("          The last attempt failed: The receiver answered 500")
     assert re.fullmatch(r" +1\.  \S+ \S+  500  \d+ ms  noted", lines[8])
 
 
+def test_show_a_delivery_alone(cli: Any, sent: dict[str, Any]) -> None:
+    """Its first line is the delivery's, with nothing above."""
+    assert cli("show", str(sent["id"])).output.startswith(f"Delivery  {sent['id']}  pending")
+
+
+def test_times_are_utc(cli: Any, sent: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every zone they are those that ``replay --since`` takes, and end with a Z."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        made = re.search(r"Made      (\S+ \S+)Z", cli("show", sent["subscription"]).output)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert made is not None
+    stored = json.loads(cli("subscriptions", "--json").output)["created_at"]
+    assert made[1] == stored[:19].replace("T", " ")
+
+
 def test_show_headers(cli: Any, sent: dict[str, Any], receiver: Receiver) -> None:
     """Each attempt's, as its receiver got them, under the number of the attempt."""
     lines = cli("show", sent["message"], "--headers").output.splitlines()
-    start = lines.index("         1.")
+    start = lines.index("         1. Headers.")
     shown = dict(line.strip().split(": ", 1) for line in lines[start + 1 :])
     assert {name.lower(): value for name, value in shown.items()} == receiver.received[-1].headers
 

@@ -39,6 +39,14 @@ def test_a_rotated_secret_is_shown_once(
     assert verify(received.body, received.headers, rotated["secret"])
 
 
+def test_an_overlap_is_told_as_it_is(cli: Any, sent: dict[str, Any]) -> None:
+    """Without one the secret before signs no more."""
+    one = sent["subscription"]
+    told = [cli("rotate", one, "--overlap", overlap).output for overlap in ("60", "0")]
+    assert told[0].endswith("Until the overlap ends, the one before signs, too.\n")
+    assert told[1].endswith("It can't be shown again. The one before signs no more.\n")
+
+
 def test_a_test_message_names_itself(cli: Any, sent: dict[str, Any]) -> None:
     """And what to type to see what came of it; of a webhook that is not wanted it is refused."""
     output = cli("test", sent["subscription"]).output

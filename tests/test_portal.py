@@ -172,8 +172,9 @@ def test_revoked_by_a_command(app: Flask, shop: Webhooks) -> None:
     ended = [run(args=["webhooks", "portal-revoke", *who]).output for who in (["ann"], [], ["ann"])]
 
     assert ended == [
-        "Ended 2 links or what they opened.\n", "Ended 1 link or what it opened.\n",
-        "Ended 0 links or what they opened.\n",
+        "Ended 2 links for tenant 'ann', and what they opened.\n",
+        "Ended 1 link for no tenant, and what they opened.\n",
+        "There was no link for tenant 'ann' to end.\n",
     ]  # fmt: skip
     link(app, shop)
     assert run(args=["webhooks", "portal-revoke", "ann", "--json"]).output == '{"count": 1}\n'

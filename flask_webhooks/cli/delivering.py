@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import click
 from flask.cli import AppGroup
 
 from ..door import Door, state
-from ..exceptions import PayloadError
 from ..rules.urls import shown
 from ..store import following
 from ..store.records import STATUSES, Delivery, Message
+from .given import parsed
 from .listing import limit_option, say_list
 from .printing import as_json_option, plain_errors, say, say_json, say_result
 from .wording import NO_DELIVERIES, jsonable, soon
@@ -47,7 +46,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     ) -> None:
         """Send the webhook NAME with an example payload, and show what came of it."""
         webhook = webhooks[name]
-        payload = _given(data) if data is not None else state().example(webhook)
+        payload = parsed("--data", data) if data is not None else state().example(webhook)
         message = state().emit(webhook, payload, as_json=True, key=key, tenant=tenant)
         shown_payload = state().shown_payload(message.name, message.body)
         if not as_json:
@@ -137,15 +136,17 @@ def _show(webhooks: Door, message: Message) -> None:
         )
         say(f"{delivery.status:<10} {shown(delivery.url)}  {told}".rstrip())
     if not found:
-        name = message.name
-        say(f"Nobody has subscribed to {name} yet: flask webhooks subscribe URL {name}")
+        say(_nobody(webhooks, message))
 
 
-def _given(data: str) -> Any:
-    try:
-        return json.loads(data)
-    except ValueError as error:
-        raise PayloadError(f"--data is no JSON: {error}") from None
+def _nobody(webhooks: Door, message: Message) -> str:
+    name = message.name
+    for one in webhooks.subscriptions(name=name, limit=1):
+        return (
+            f"No subscription to {name} gets this message. "
+            f"See why: flask webhooks explain {message.id} {one.id}"
+        )
+    return f"Nobody has subscribed to {name} yet: flask webhooks subscribe URL {name}"
 
 
 def _row(delivery: Delivery) -> tuple[str, ...]:

@@ -140,6 +140,10 @@ class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
         """Say nothing: the receiver prints its own line."""
 
+    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
+        """Close the connection: Werkzeug would keep it open for a next request."""
+        self.close_connection = True
+
 
 def _name_finder(webhooks: Door) -> Callable[[str], str]:
     app = state().app

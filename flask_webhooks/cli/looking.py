@@ -96,11 +96,11 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
 def _told(found: Standing) -> Sequence[str]:
     counts = "  ".join(f"{s} {found.deliveries.get(s, 0)}" for s in STATUSES)
     disabled = found.subscriptions.get("disabled", 0)
+    late = f", the oldest for {found.oldest_due:.0f} s" if found.due else ""
     return [
         f"Subscriptions  enabled {found.subscriptions.get('enabled', 0)}  disabled {disabled}",
         f"Deliveries     {counts}",
-        f"Now            due {found.due}, the oldest for {found.oldest_due:.0f} s  "
-        f"under way {found.under_way}",
+        f"Now            due {found.due}{late}  under way {found.under_way}",
         f"Messages       to be fanned out {found.waiting}",
     ]
 
@@ -160,7 +160,9 @@ def _print(webhooks: Door, seen: _Seen, headers: bool) -> None:
     if not seen.deliveries:
         say(NO_DELIVERIES)
     for delivery, message in _with_messages(seen.deliveries):
-        say(f"\nDelivery  {delivery.id}  {delivery.status}  to {shown(delivery.url)}")
+        if seen.thing is not None:
+            say("")
+        say(f"Delivery  {delivery.id}  {delivery.status}  to {shown(delivery.url)}")
         words = webhooks.explain(delivery.message_id, delivery.subscription_id).words
         say_wrapped(words, " " * 10)
         attempts = webhooks.attempts(delivery)
@@ -172,7 +174,7 @@ def _print(webhooks: Door, seen: _Seen, headers: bool) -> None:
 
 def _headers(attempt: Attempt, sent: Sent) -> Iterator[str]:
     """The headers of one attempt, line by line."""
-    yield f"\n         {attempt.number}. {sent.words or ''}".rstrip()
+    yield f"\n         {attempt.number}. Headers. {sent.words or ''}".rstrip()
     for one in sent.headers:
         yield f"            {one.name}: {'(a secret)' if one.value is None else one.value}"
 

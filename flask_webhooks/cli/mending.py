@@ -50,7 +50,8 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
             say_json({**jsonable(made), "secret": made.secret})
             return
         say(f"Secret {made.secret}")
-        say("It can't be shown again. Until the overlap ends, the one before signs, too.")
+        before = "Until the overlap ends, the one before signs, too."
+        say(f"It can't be shown again. {before if overlap else 'The one before signs no more.'}")
 
     @group.command("test")
     @click.argument("subscription_id", metavar="ID")

@@ -23,5 +23,8 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         Without TENANT, those for what belongs to no tenant.
         """
         ended = webhooks.portal_revoke(tenant)
-        links = counted(ended, "link or what it opened", "links or what they opened")
-        say_result({"count": ended}, f"Ended {links}.", as_json)
+        whose = "no tenant" if tenant is None else f"tenant {tenant!r}"
+        told = f"There was no link for {whose} to end."
+        if ended:
+            told = f"Ended {counted(ended, 'link', 'links')} for {whose}, and what they opened."
+        say_result({"count": ended}, told, as_json)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 from flask.cli import AppGroup
 
 from ..door import Door
+from ..rules.patterns import is_pattern
 from ..rules.urls import shown
 from ..store.records import Subscription
 from .finding import found_subscription
+from .given import parsed
 from .listing import limit_option, say_list
 from .printing import as_json_option, plain_errors, say, say_json, say_result
 from .wording import jsonable, when
 
-_HEADS = ("Id", "Status", "Made", "Webhooks", "Key", "URL")
+_HEADS = ("Id", "Status", "Made", "Webhooks", "Tenant", "Key", "URL")
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
@@ -24,21 +28,25 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     @click.argument("names", nargs=-1, required=True, metavar="NAME...")
     @click.option("--tenant", help="Only messages of this tenant.")
     @click.option("--key", help="Only messages with this key.")
+    @click.option("--filter", "condition", metavar="JSON",
+                  help='Only payloads that pass it, such as {"total": {"gte": 100}}.')  # fmt: skip
     @as_json_option
     @plain_errors
     def subscribe(
-        url: str, names: tuple[str, ...], tenant: str | None, key: str | None, as_json: bool
+        url: str,
+        names: tuple[str, ...],
+        tenant: str | None,
+        key: str | None,
+        condition: str | None,
+        as_json: bool,
     ) -> None:
         """Send the named webhooks to URL from now on. The secret is shown once."""
-        made = webhooks.subscribe(url, names, tenant=tenant, key=key)
+        asked = None if condition is None else parsed("--filter", condition)
+        made = webhooks.subscribe(url, names, tenant=tenant, key=key, filter=asked)
         if as_json:
             say_json({**jsonable(made), "secret": made.secret})
-            return
-        say(f"Subscription  {made.id}")
-        say(f"URL           {made.url}")
-        say(f"Webhooks      {', '.join(made.names)}")
-        say(f"Secret        {made.secret}")
-        say("The receiver verifies with this secret. It can't be shown again.")
+        else:
+            _say_made(made)
 
     @group.command("tenant-secret")
     @click.argument("tenant")
@@ -61,8 +69,10 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
     ) -> None:
         """List subscriptions, newest first."""
         found = webhooks.subscriptions(name=name, key=key, tenant=tenant, limit=limit + 1)
+        if not found and name is not None and not is_pattern(name):
+            _ = webhooks[name]  # a name that nobody declared is told
         say_list(
-            found, limit, _row, as_json=as_json, heads=_HEADS, spare=("Made", "Key"),
+            found, limit, _row, as_json=as_json, heads=_HEADS, spare=("Made", "Tenant", "Key"),
             nothing="No subscriptions. Make one: flask webhooks subscribe URL NAME...",
         )  # fmt: skip
 
@@ -77,8 +87,18 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         say_result({"id": subscription_id, "deleted": True}, told, as_json)
 
 
+def _say_made(made: Subscription) -> None:
+    say(f"Subscription  {made.id}")
+    say(f"URL           {made.url}")
+    say(f"Webhooks      {', '.join(made.names)}")
+    if made.filter is not None:
+        say(f"Filter        {json.dumps(made.filter)}")
+    say(f"Secret        {made.secret}")
+    say("The receiver verifies with this secret. It can't be shown again.")
+
+
 def _row(one: Subscription) -> tuple[str, ...]:
     return (
-        one.id, one.status, when(one.created_at), ", ".join(one.names), one.key or "-",
-        shown(one.url),
+        one.id, one.status, when(one.created_at), ", ".join(one.names), one.tenant or "-",
+        one.key or "-", shown(one.url),
     )  # fmt: skip

@@ -18,8 +18,8 @@ def counted(count: int, one: str, many: str) -> str:
 
 
 def when(moment: datetime) -> str:
-    """A time as people read it in a terminal: local, to the second."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A time as people read it in a terminal: to the second, and in UTC, as options take it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def soon(moment: datetime) -> str:

@@ -73,6 +73,9 @@ def to_try(names: Collection[str], declared: Collection[str], name: str | None) 
 
 def unknown(name: str, declared: Collection[str]) -> UnknownWebhookError:
     """The error for a name that was not declared: which one may have been meant."""
+    if "*" in str(name):
+        hint = "A pattern is '*', or the beginning of names up to a dot and '.*'."
+        return UnknownWebhookError(f"{name!r} is no pattern, and no name. {hint}")
     close = difflib.get_close_matches(str(name), declared, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else _told(declared)
     return UnknownWebhookError(f"No webhook or callback is named {name!r}. {hint}")

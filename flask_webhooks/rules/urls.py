@@ -324,8 +324,12 @@ def _is_loopback(host: str, address: Address | None) -> bool:
 
 def _check_scheme(url: str, scheme: str, rules: UrlRules) -> None:
     if scheme == "http" and not rules.allow_http:
-        wrong = "its scheme is 'http'; use https, or set WEBHOOKS_ALLOW_HTTP"
-        raise _refuse(url, "scheme", f"{wrong} (WEBHOOKS_ALLOW_LOOPBACK for localhost).")
+        raise _refuse(
+            url,
+            "scheme",
+            "its scheme is 'http'; use https, or set WEBHOOKS_ALLOW_HTTP (for localhost "
+            "WEBHOOKS_ALLOW_LOOPBACK, on in debug mode).",
+        )
 
 
 def _port(url: str, scheme: str, text: str | None) -> int:
