@@ -23,7 +23,8 @@ class Failure:
 
 
 _WORDS = {
-    "unreachable": "No connection could be made. Check that the URL is public and its server runs.",
+    "unreachable": "No connection could be made, or it broke before an answer. "
+    "Check that the URL is public and its server runs.",
     "dns": "The name of the host could not be resolved. Check its DNS records.",
     "tls": "The TLS handshake failed. Check the certificate, its chain and its name.",
     "timeout": "No complete answer came in time. Answer first, and do the work later.",

@@ -111,11 +111,17 @@ class WebhookReceiver:
         *names: str,
         key: str | None = None,
         tenant: str | None = None,
+        filter: Mapping[str, Any] | None = None,
     ) -> Subscription:
-        """Subscribe itself to the named webhooks, or to all; within an app context."""
+        """Subscribe itself to the named webhooks, or to all; within an app context.
+
+        :returns: the subscription with its secret.
+        """
         self.allow(webhooks.current_app())
         wanted = names or tuple(webhook.name for webhook in webhooks)
-        made: Subscription = webhooks.subscribe(self.url, wanted, key=key, tenant=tenant)
+        made: Subscription = webhooks.subscribe(
+            self.url, wanted, key=key, tenant=tenant, filter=filter
+        )
         self._keys.append(str(made.secret))
         return made
 
