@@ -34,5 +34,6 @@ html_show_sphinx = False
 html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
-pygments_style = "tango"
+html_favicon = "../flask_webhooks/manage/static/icon.svg"
+pygments_style = "a11y-light"  # comes with Furo
 pygments_dark_style = "monokai"

@@ -195,7 +195,7 @@ def test_the_tests_of_the_testing_page_pass(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
-    assert done.stdout.splitlines()[-1].startswith("11 passed"), done.stdout
+    assert done.stdout.splitlines()[-1].startswith("12 passed"), done.stdout
     assert done.returncode == 0
 
 

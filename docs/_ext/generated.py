@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
@@ -96,13 +97,18 @@ class CommandDirective(SphinxDirective):
 def _help(name: str, command: click.Command) -> Iterator[str]:
     context = click.Context(command, info_name=f"flask webhooks {name}")
     usage = " ".join(command.get_usage(context).removeprefix("Usage: ").split())
-    yield from ("```text", usage, "```", "", inspect.cleandoc(command.help or ""), "")
+    yield from ("```text", usage, "```", "", _literal(inspect.cleandoc(command.help or "")), "")
     for option in command.params:
         record = option.get_help_record(context) if isinstance(option, click.Option) else None
         if record and record[1]:
-            yield f"`{record[0]}`\n: {record[1]}\n"
+            yield f"`{record[0]}`\n: {_literal(record[1])}\n"
         elif record:
             yield f"`{record[0]}`\n"
+
+
+def _literal(text: str) -> str:
+    """Options as code: two hyphens in a sentence would become a dash, and JSON lose its quotes."""
+    return re.sub(r"(?<!\S)--[a-z][a-z-]*|\{.*\}", r"`\g<0>`", text)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -30,7 +30,8 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         echo_table(rows, nothing, ("Kind", "Name", "Method", "What it is"))
 
     @group.command()
-    @click.option("--output", "-o", type=click.File("w", encoding="utf-8"), default="-")
+    @click.option("--output", "-o", type=click.File("w", encoding="utf-8"), default="-",
+                  help="Write it there, instead of printing it.")  # fmt: skip
     @click.option("--indent", default=2, show_default=True, help="Spaces of indentation.")
     @click.option("--asyncapi", is_flag=True, help="Print it as AsyncAPI 3.0.")
     @plain_errors
