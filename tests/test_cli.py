@@ -21,6 +21,8 @@ from werkzeug import Request
 
 from flask_webhooks import Webhooks, verify
 from flask_webhooks.cli.answering import Script, ScriptType
+from flask_webhooks.cli.working import _Look
+from flask_webhooks.testing import VirtualClock
 from tests.conftest import Receiver
 
 
@@ -299,6 +301,24 @@ def test_a_worker_tells_as_json_what_it_did(project: Any) -> None:
     working.send_signal(signal.SIGTERM)
     rest, _ = working.communicate(timeout=30)
     assert all(line.startswith("{") for line in rest.splitlines())
+
+
+def test_that_something_goes_on_waiting_is_not_told(
+    app: Flask, cli: Any, receiver: Receiver
+) -> None:
+    """What has come due makes a line of ``worker --json`` once; that it gets older makes none."""
+    clock = VirtualClock(app)
+    cli("subscribe", receiver.url, "newBooking")
+    receiver.answers = [500]
+    cli("trigger", "newBooking")
+    told = []
+    with app.app_context():
+        look = _Look()
+        for seconds in (60, 5, 5):
+            clock.advance(seconds)
+            look.again()
+            told.append((look.changed, look.due))
+    assert told == [(True, 1), (False, 1), (False, 1)]
 
 
 def test_worker_ends_on_sigterm(project: Any) -> None:

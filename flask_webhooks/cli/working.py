@@ -122,18 +122,23 @@ class _Look:
         database, now = state().database, microseconds(state().clock())
         new = database.read(lambda c: following.attempts_since(c, database.tables, self._newest))
         pending = database.read(lambda c: following.pending(c, database.tables, now))
-        before = self.told()
+        before = self._counts()
         self._newest = new.newest
         self.accepted += new.accepted
         self.failed += new.failed
         self.due, self.oldest_due, self.under_way = pending
-        self.changed = before != self.told()
+        self.changed = before != self._counts()
+
+    def _counts(self) -> tuple[int, ...]:
+        """What makes a line: that something goes on waiting does not."""
+        return self.accepted, self.failed, self.under_way, self.due
 
     def told(self) -> str:
         """One line."""
+        late = f", the oldest for {self.oldest_due:.0f} s" if self.due else ""
         return (
             f"{self.accepted:,} accepted  {self.failed:,} failed  |  {self.under_way:,} under way  "
-            f"{self.due:,} due, the oldest for {self.oldest_due:.0f} s"
+            f"{self.due:,} due{late}"
         )
 
     def as_json(self) -> dict[str, Any]:
