@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -33,6 +34,29 @@ with turns.taken():
         print("forked", flush=True)
         signal.pause()
     os.wait()
+"""
+
+_CROSS = """
+import sys, threading, time
+from flask_webhooks.store.turns import Turns
+def come_and_go(turns):
+    while time.monotonic() < until:
+        with turns.taken():
+            time.sleep(0.002)
+def watched(turns):
+    try:
+        come_and_go(turns)
+    except OSError as error:
+        failed.append(error)
+until, failed = time.monotonic() + 1, []
+print("begun", flush=True)
+every = [Turns(sys.argv[1] + name) for name in ("-a", "-b")]
+threads = [threading.Thread(target=watched, args=(turns,)) for turns in every]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(failed)
 """
 
 Start = Callable[[str, Path], "subprocess.Popen[str]"]
@@ -130,3 +154,25 @@ def test_after_closing_the_next_turn_opens_anew(tmp_path: Path) -> None:
     (tmp_path / "turns").unlink()
     with turns.taken():
         assert (tmp_path / "turns").exists()
+
+
+def test_two_files_in_two_processes_are_no_deadlock(tmp_path: Path, start: Start) -> None:
+    """A process whose threads have turns of two databases is refused none: none fails."""
+    both = [start(_CROSS, tmp_path / "turns") for _ in range(2)]
+    assert [one.communicate(timeout=60)[0] for one in both] == ["[]\n", "[]\n"]
+
+
+def test_where_the_file_system_has_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are turns within the process all the same, and none can fail."""
+
+    def refuse(file: int, what: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("flask_webhooks.store.turns.fcntl.lockf", refuse)
+    turns = Turns(str(tmp_path / "turns"))
+    with turns.taken():
+        _, had = taken_by_a_thread(turns)
+        assert not had.wait(0.1)
+    assert had.wait(10)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 try:
     import fcntl
@@ -42,12 +42,11 @@ class Turns:
             if file is None:
                 yield
                 return
-            # Not flock: that lock would pass to the children of a fork, and outlive its holder.
-            fcntl.lockf(file, fcntl.LOCK_EX)
             try:
+                _ask_for(fcntl.LOCK_EX, file)
                 yield
             finally:
-                fcntl.lockf(file, fcntl.LOCK_UN)
+                _ask_for(fcntl.LOCK_UN, file)
 
     def _opened(self) -> int | None:
         if self._file is None and self._may_lock:
@@ -67,3 +66,14 @@ class Turns:
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
+
+
+def _ask_for(what: int, file: int) -> None:
+    """Lock or unlock; where the kernel refuses, SQLite's waiting has to do.
+
+    It refuses on file systems without locks. And where each of two processes waits for a turn that
+    the other has, of two databases: it doesn't see that other threads wait than have.
+    """
+    with suppress(OSError):
+        # Not flock: that lock would pass to the children of a fork, and outlive its holder.
+        fcntl.lockf(file, what)
