@@ -8,12 +8,14 @@ a PostgreSQL is started out of a wheel. Where there is none its tests are skippe
 from __future__ import annotations
 
 import os
+import sqlite3
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from sqlalchemy import Connection, create_engine, delete, text
+from sqlalchemy import Connection, create_engine, delete, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
@@ -115,6 +117,19 @@ def file_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database
     """The tables in a file of SQLite's."""
     path = tmp_path_factory.mktemp("store") / "store.sqlite3"
     database = Database(make_tables(), uri=f"sqlite:///{path}")
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def few_parameters(tmp_path: Path) -> Iterator[Database]:
+    """A file of SQLite's that takes 999 parameters in a statement, as it did before 3.32."""
+    database = Database(make_tables(), uri=f"sqlite:///{tmp_path / 'few.sqlite3'}")
+
+    @event.listens_for(database.engine, "connect")
+    def limit(connection: sqlite3.Connection, record: object) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+
     yield database
     database.dispose()
 

@@ -36,6 +36,7 @@ database = servers.database
 memory_database, file_database = servers.memory_database, servers.file_database
 pg_database, mysql_database = servers.pg_database, servers.mysql_database
 pg_url, mysql_url = servers.pg_url, servers.mysql_url
+few_parameters = servers.few_parameters
 
 ZOE = "zoë@x.example"
 MAIL = Privacy({"properties": {"mail": {"x-private": True}, "age": {"x-private": True}}}, {})
@@ -307,6 +308,19 @@ def test_nothing_is_left_in_the_files_of_sqlite(file_database: Database, tmp_pat
     erase(file_database, secret)
     assert secret.encode() not in stored()
     servers.empty(file_database)
+
+
+def test_messages_with_many_receivers_are_erased_too(few_parameters: Database) -> None:
+    """More deliveries than a statement takes parameters are cancelled by one."""
+    for n in range(12):
+        subscribe(few_parameters, f"sub_{n}", terms=Terms(order="skip"))
+    for n in range(100):
+        send(few_parameters, f"msg_{n}", body=body())
+    fan_out(few_parameters)
+
+    erase(few_parameters)
+
+    assert {(d.status, d.reason) for d in deliveries(few_parameters)} == {("cancelled", "erased")}
 
 
 def test_settling_goes_on_while_a_person_is_erased(database: Database) -> None:

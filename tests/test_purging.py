@@ -16,6 +16,7 @@ database = servers.database
 memory_database, file_database = servers.memory_database, servers.file_database
 pg_database, mysql_database = servers.pg_database, servers.mysql_database
 pg_url, mysql_url = servers.pg_url, servers.mysql_url
+few_parameters = servers.few_parameters
 
 
 def _counts(database: Database) -> dict[str, int]:
@@ -129,3 +130,18 @@ def test_a_worker_purges_what_is_older_than_the_retention(
         Purger(database, 999.999985, lambda: 1000.0).purge()
     assert _counts(database)["messages"] == 1
     assert caplog.messages == ["Purged 1 messages that were older than WEBHOOKS_RETENTION."]
+
+
+def test_messages_with_many_receivers_go_too(few_parameters: Database) -> None:
+    """More deliveries than a statement takes parameters are deleted by one."""
+    for n in range(12):
+        subscribe(few_parameters, f"sub_{n}")
+    for n in range(100):
+        send(few_parameters, f"msg_{n}")
+    fan_out(few_parameters)
+    for _ in range(6):
+        settle(few_parameters, [outcome(one) for one in claim(few_parameters, limit=200)])
+
+    assert purging.purge(few_parameters, before=OLD) == 100
+
+    assert _counts(few_parameters)["deliveries"] == _counts(few_parameters)["attempts"] == 0

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from . import lines
 from .database import Database
-from .dialects import contains, move_the_log_home, overwrite_what_is_replaced
+from .dialects import among, as_list, contains, move_the_log_home, overwrite_what_is_replaced
 from .records import IN_LINE, DeliveryStatus
 from .tables import Tables
 
@@ -170,13 +170,15 @@ def _cancel(connection: Connection, tables: Tables, message_ids: Sequence[str], 
     d = tables.deliveries.c
     theirs = select(d.id).where(d.message_id.in_(message_ids), d.status != _DELIVERED)
     ids = list(connection.execute(theirs.with_for_update()).scalars())
+    dialect = connection.dialect.name
     connection.execute(
         update(tables.deliveries)
-        .where(d.id.in_(ids))
+        .where(among(dialect, d.id, "ids"))
         .values(
             status=str(DeliveryStatus.CANCELLED), reason="erased", token=None, due_at=now,
             settled_at=func.coalesce(d.settled_at, now),
-        )
+        ),
+        {"ids": as_list(dialect, ids)},
     )  # fmt: skip
     found = lines.lines_of(connection, tables, ids)
     if found:

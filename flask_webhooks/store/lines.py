@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import ColumnElement, Connection, select, update
 
+from .dialects import among, as_list
 from .records import IN_LINE, DeliveryStatus
 from .tables import Tables
 
@@ -22,15 +23,20 @@ _PENDING = str(DeliveryStatus.PENDING)
 def lock(connection: Connection, tables: Tables, subscription_ids: Collection[str]) -> set[str]:
     """Lock the ordered ones among the subscriptions; their ids."""
     s = tables.subscriptions.c
-    ordered = select(s.id).where(s.id.in_(subscription_ids), s.ordered.is_not(None))
-    return set(connection.execute(ordered.order_by(s.id).with_for_update()).scalars())
+    dialect = connection.dialect.name
+    ordered = select(s.id).where(among(dialect, s.id, "ids"), s.ordered.is_not(None))
+    given = {"ids": as_list(dialect, subscription_ids)}
+    return set(connection.execute(ordered.order_by(s.id).with_for_update(), given).scalars())
 
 
 def lines_of(connection: Connection, tables: Tables, delivery_ids: Collection[int]) -> set[Line]:
     """The lines that deliveries stand in."""
     d = tables.deliveries.c
-    theirs = select(d.subscription_id, d.line).where(d.id.in_(delivery_ids), d.line.is_not(None))
-    return {(row[0], row[1]) for row in connection.execute(theirs.distinct())}
+    dialect = connection.dialect.name
+    among_them = (among(dialect, d.id, "ids"), d.line.is_not(None))
+    theirs = select(d.subscription_id, d.line).where(*among_them).distinct()
+    given = {"ids": as_list(dialect, delivery_ids)}
+    return {(row[0], row[1]) for row in connection.execute(theirs, given)}
 
 
 def straighten(connection: Connection, tables: Tables, lines: Iterable[Line], now: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, exists, func, select
 
 from .database import Database
+from .dialects import among, as_list
 from .records import DeliveryStatus
 from .tables import Tables
 
@@ -53,9 +54,11 @@ def _purge_messages(connection: Connection, tables: Tables, before: int) -> int:
     theirs = select(d.id, d.message_id, d.status).where(d.message_id.in_(ids)).with_for_update()
     rows = connection.execute(theirs).all()
     ids -= {row.message_id for row in rows if row.status == DeliveryStatus.PENDING}
-    settled = [row.id for row in rows if row.message_id in ids]
-    connection.execute(delete(tables.attempts).where(a.delivery_id.in_(settled)))
-    connection.execute(delete(tables.deliveries).where(d.id.in_(settled)))
+    dialect = connection.dialect.name
+    # As many as the messages had receivers: no statement takes so many parameters.
+    settled = {"ids": as_list(dialect, (row.id for row in rows if row.message_id in ids))}
+    connection.execute(delete(tables.attempts).where(among(dialect, a.delivery_id, "ids")), settled)
+    connection.execute(delete(tables.deliveries).where(among(dialect, d.id, "ids")), settled)
     connection.execute(delete(tables.messages).where(m.id.in_(ids)))
     return len(ids)
 
