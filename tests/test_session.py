@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -189,6 +190,23 @@ def test_the_worker_writes_beside_an_app_that_begins_by_itself(engine: Engine) -
         event.listen(engine, "connect", _begin_nothing)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         engine.dispose()
+    check_that_the_worker_writes(engine)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in 3.12")
+def test_the_worker_writes_beside_an_app_whose_driver_is_never_without_a_transaction(
+    tmp_path: Path,
+) -> None:
+    """So it is with ``autocommit=False``: our own short transactions work there, too."""
+    engine = create_engine(
+        f"sqlite:///{tmp_path / 'app.sqlite3'}", connect_args={"autocommit": False}
+    )
+    check_that_the_worker_writes(engine)
+    engine.dispose()
+
+
+def check_that_the_worker_writes(engine: Engine) -> None:
+    """A transaction of the worker's is committed, another is rolled back."""
     with Session(engine) as session:
         database = Database(make_tables(), session=session)
         send(database)

@@ -268,7 +268,9 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         with connection.begin():
             if _driver(connection).in_transaction:
-                _driver(connection).rollback()  # begun by a listener of the app, and still empty
+                # Begun by a listener of the app, and still empty; or by the driver with
+                # autocommit=False, whose own rollback() would begin another.
+                connection.exec_driver_sql("ROLLBACK")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
