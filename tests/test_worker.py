@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from flask_webhooks import verify
 from flask_webhooks.deliver.judging import Policy
 from flask_webhooks.deliver.outcome import Outcome, Reason
+from flask_webhooks.deliver.senders import Senders
 from flask_webhooks.deliver.together import Together
 from flask_webhooks.deliver.transport import Outgoing
 from flask_webhooks.deliver.witness import Witness
@@ -810,3 +811,82 @@ def test_a_thread_that_fails_is_replaced(
     in_file.run()
     assert {status for status, _, _ in in_file.standing()} == {"delivered"}
     assert caplog.messages.count("The thread that sends has failed; another takes over.") == 2
+
+
+def refuse_threads(monkeypatch: pytest.MonkeyPatch, name: str, times: int) -> None:
+    """Let threads of a name not start, as where the system has no more of them."""
+    start, left = threading.Thread.start, [times]
+
+    def started(thread: threading.Thread) -> None:
+        if thread.name == name and left[0]:
+            left[0] -= 1
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+
+
+def test_where_the_thread_that_sends_cant_be_started(
+    in_file: Bench,
+    running: Callable[[Worker], threading.Thread],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is tried again, and then all is delivered."""
+    refuse_threads(monkeypatch, "webhooks-sender", 2)
+    in_file.subscribe()
+    in_file.send(3)
+    running(in_file.worker())
+    until(lambda: len(in_file.told) == 3)
+    assert in_file.standing() == [("delivered", "accepted", 1)] * 3
+
+
+def test_where_no_thread_can_open_a_connection(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That is an attempt that failed on this side: the next one comes by the schedule."""
+    refuse_threads(monkeypatch, "webhooks-opener", 1)
+    bench.subscribe()
+    bench.send()
+    bench.run()
+    assert [one.outcome for one in bench.attempts()] == ["internal"]
+    bench.now += 5
+    bench.run()
+    assert bench.standing() == [("delivered", "accepted", 2)]
+
+
+def test_a_call_that_is_done_ends_no_thread_that_another_needs(
+    in_file: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two calls at once: what the second hands out as the first looks round is not broken off."""
+    worker, begun, done = in_file.worker(), threading.Event(), threading.Event()
+    is_idle, dismiss = Senders.is_idle.fget, Senders.dismiss
+    others: list[threading.Thread] = []
+    when_dismissed: list[bool] = []
+
+    def looked_round(senders: Senders) -> bool:
+        found: bool = is_idle(senders)  # type: ignore[misc]
+        if found and not others:
+            in_file.send()
+            others.append(threading.Thread(target=worker.run_until_idle))
+            others[0].start()
+            begun.wait(0.3)
+        return found
+
+    def dismissed(senders: Senders) -> None:
+        when_dismissed.append(is_idle(senders))  # type: ignore[misc]
+        dismiss(senders)
+
+    def answer(outgoing: Outgoing) -> Outcome:
+        begun.set()
+        done.wait(10)
+        return answered()
+
+    monkeypatch.setattr(Senders, "is_idle", property(looked_round))
+    monkeypatch.setattr(Senders, "dismiss", dismissed)
+    in_file.receiver.answer = answer
+    in_file.subscribe()
+    worker.run_until_idle()
+    done.set()
+    others[0].join(10)
+    assert when_dismissed == [True, True]
+    assert in_file.standing() == [("delivered", "accepted", 1)]

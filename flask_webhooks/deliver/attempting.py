@@ -141,8 +141,7 @@ class Attempting:
             logger.error("Delivery %s is parked: %s", claimed.delivery_id, error)
             return Ended(claimed, put_off(claimed, "secret-unavailable", started + PARKED))
         except Exception as error:
-            ready = Ready(claimed, policy, (), started)
-            return self.judged(ready, _broken(claimed, error))
+            return self.broken(Ready(claimed, policy, (), started), error)
         begun = self._witness.began(claimed, policy.method)
         headers += begun.headers if begun else ()
         return Ready(claimed, policy, headers, started, mark, begun)
@@ -182,6 +181,10 @@ class Attempting:
         if failed is None:
             self._confirmed.add(_owned(claimed))
         return failed, time.monotonic() - began
+
+    def broken(self, ready: Ready, error: Exception) -> Ended:
+        """What follows from an error on this side, because of which nothing was sent."""
+        return self.judged(ready, _broken(ready.claimed, error))
 
     def judged(self, ready: Ready, outcome: Outcome) -> Ended:
         """What follows from the outcome of an attempt."""

@@ -44,6 +44,8 @@ class Senders:
         self._attempting = attempting
         self._noticed = noticed
         self._together: Together[Ready] | None = None
+        # Held while it changes, and while deliveries are taken for it.
+        self._changing = threading.Lock()
         self._holding = False
         self.buffer = Buffer(per_subscription, most)
         self.done: deque[Settlement] = deque()
@@ -63,23 +65,37 @@ class Senders:
         """Let the threads attempt what waits in the buffer."""
         if not self.buffer.waiting:
             return
-        together = self._together
-        if together is None:
-            together = self._together = self._attempting.together()
-            threading.Thread(
-                target=self._carry_on, args=(together,), name="webhooks-sender", daemon=True
-            ).start()
+        together = self._together or self._started()
         together.wake()
+
+    def _started(self) -> Together[Ready]:
+        together = self._together = self._attempting.together()
+        thread = threading.Thread(
+            target=self._carry_on, args=(together,), name="webhooks-sender", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # there may be one when this is tried again
+            self._forget(together)
+            together.close()
+            raise
+        return together
 
     def hold(self) -> None:
         """Begin no more; what is under way goes on. Signal handlers may call it."""
         self._holding = True
 
     def dismiss(self) -> None:
-        """Let the threads end; the next :meth:`send` starts others."""
-        together, self._together = self._together, None
+        """Let the threads end, and break off what is under way; :meth:`send` starts others."""
+        together = self._together
         if together is not None:
+            self._forget(together)
             together.wake()
+
+    def _forget(self, together: Together[Ready]) -> None:
+        with self._changing:
+            if self._together is together:
+                self._together = None
 
     def attempt(self, claimed: Claimed) -> None:
         """Attempt a delivery on the thread that calls."""
@@ -93,19 +109,20 @@ class Senders:
         except BaseException:
             logger.exception("The thread that sends has failed; another takes over.")
         finally:
-            if self._together is together:
-                self._together = None
+            self._forget(together)
             openers.dismiss()
             for ready in together.close():
                 self.buffer.finish(ready.claimed, answered=True)
 
     def _go_round(self, together: Together[Ready], openers: Threads[Ready]) -> None:
         """Begin what may begin, and take note of what ends."""
-        for claimed in [] if self._holding else self.buffer.take():
-            try:
-                self._begin(claimed, together, openers)
-            except BaseException:
-                self._give_up(claimed)
+        # Again, as what ends at once makes room for more.
+        while taken := self._taken(together):
+            for claimed in taken:
+                try:
+                    self._begin(claimed, together, openers)
+                except BaseException:
+                    self._give_up(claimed)
         for ready, outcome in together.ended():
             try:
                 self._end(ready, outcome, openers)
@@ -113,12 +130,18 @@ class Senders:
                 self._give_up(ready.claimed)
         self._noticed()
 
+    def _taken(self, together: Together[Ready]) -> list[Claimed]:
+        """All that may begin now; nothing for a thread that was dismissed meanwhile."""
+        with self._changing:
+            mine = self._together is together and not self._holding
+            return self.buffer.take() if mine else []
+
     def _begin(self, claimed: Claimed, together: Together[Ready], openers: Threads[Ready]) -> None:
         ready = self._attempting.allowed(claimed)
         if isinstance(ready, Ended):
             self._finish(ready)
         elif not self._attempting.is_confirmed(claimed):
-            openers.hand(ready)
+            self._open(ready, openers)
         else:
             begun = together.begin(ready.outgoing(), ready)
             if begun is not UNDER_WAY:
@@ -126,9 +149,15 @@ class Senders:
 
     def _end(self, ready: Ready, outcome: Outcome | None, openers: Threads[Ready]) -> None:
         if outcome is None:  # no connection was open
-            openers.hand(ready)
+            self._open(ready, openers)
         else:
             self._finish(self._attempting.judged(ready, outcome))
+
+    def _open(self, ready: Ready, openers: Threads[Ready]) -> None:
+        try:
+            openers.hand(ready)
+        except RuntimeError as error:  # no thread is to be had
+            self._finish(self._attempting.broken(ready, error))
 
     def _make(self, together: Together[Ready], ready: Ready) -> None:
         """Make an attempt on a thread of its own."""

@@ -26,13 +26,16 @@ class Threads(Generic[T]):
         self._free = 0
 
     def hand(self, what: T) -> None:
-        """Let a thread do the work, a new one if all are busy."""
+        """Let a thread do the work, a new one if all are busy.
+
+        :raises RuntimeError: none can be started; then it is not done.
+        """
         with self._lock:
             if self._free:
                 self._free -= 1
             else:
-                self._threads += 1
                 threading.Thread(target=self._run, name=self._name, daemon=True).start()
+                self._threads += 1
         self._handed.put(what)
 
     def dismiss(self) -> None:

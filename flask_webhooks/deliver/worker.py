@@ -173,13 +173,18 @@ class Worker:
             self._wake.clear()
             if self.step():
                 self._let_send()
-                continue
-            if self._senders.is_idle:
+            elif self._is_through():
                 break
-            self._wake.wait(_SETTLE_EVERY)
-        if not self._running:
-            with self._stepping:
+            else:
+                self._wake.wait(_SETTLE_EVERY)
+
+    def _is_through(self) -> bool:
+        """Whether all is delivered, by others' steps as well; then the threads may end."""
+        with self._stepping:
+            through = self._senders.is_idle
+            if through and not self._running:
                 self._senders.dismiss()
+            return through
 
     def deliver(self, delivery_ids: Sequence[int]) -> None:
         """Deliver those that an engine was given, in this call and one after the other.
