@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from ipaddress import ip_network
 from itertools import pairwise
 from pathlib import Path
@@ -319,6 +320,17 @@ def test_names_without_an_address(
     sender = transport(UrlRules(), resolver=Resolver(answer))
     outcome = sender.send(post("https://hooks.example.com/"))
     assert (outcome.reason, outcome.detail, dials) == (Reason.dns, detail, [])
+
+
+def test_what_was_spent_before_counts_against_the_deadline(transport: Make) -> None:
+    """Nobody is called when it is over already, and the duration has all of it."""
+    with receiving(answering(OK)) as receiver:
+        request = replace(post(f"http://127.0.0.1:{receiver.port}/", timeout=5.0), spent=5.0)
+        outcome = transport().send(request)
+    assert (outcome.reason, outcome.detail) == (
+        Reason.timeout, "5 s were over while connecting",
+    )  # fmt: skip
+    assert (outcome.duration >= 5.0, receiver.connections) == (True, 0)
 
 
 def test_a_hanging_resolver_ends_at_the_deadline(transport: Make) -> None:

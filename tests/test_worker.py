@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.exc import OperationalError
 
 from flask_webhooks import verify
@@ -19,17 +20,18 @@ from flask_webhooks.deliver.judging import Policy
 from flask_webhooks.deliver.outcome import Outcome, Reason
 from flask_webhooks.deliver.senders import Senders
 from flask_webhooks.deliver.together import Together
-from flask_webhooks.deliver.transport import Outgoing
+from flask_webhooks.deliver.transport import Outgoing, Transport
 from flask_webhooks.deliver.witness import Witness
 from flask_webhooks.deliver.worker import Worker, lease_for
 from flask_webhooks.rules.sealing import KeyRing
 from flask_webhooks.rules.signing import new_secret
 from flask_webhooks.rules.terms import Terms
+from flask_webhooks.rules.urls import UrlRules
 from flask_webhooks.store import lists, subscriptions
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import Attempt, Settlement, microseconds
 from flask_webhooks.store.tables import make_tables
-from tests import storing
+from tests import receivers, storing
 
 DAY = 86400.0
 START = 1_800_000_000.0
@@ -890,3 +892,26 @@ def test_a_call_that_is_done_ends_no_thread_that_another_needs(
     others[0].join(10)
     assert when_dismissed == [True, True]
     assert in_file.standing() == [("delivered", "accepted", 1)]
+
+
+def test_an_attempt_on_a_second_connection_has_no_second_deadline(in_file: Bench) -> None:
+    """What was waited for on a kept one that broke is part of the attempt, and of its duration."""
+
+    def behave(receiver: receivers.Receiver, conn: socket.socket) -> None:
+        receiver.read(conn)
+        receiver.send(conn, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        if receiver.connections == 1:
+            receiver.read(conn)
+            receiver.stop.wait(0.3)
+
+    with receivers.receiving(behave) as receiver:
+        in_file.subscribe(url=f"http://127.0.0.1:{receiver.port}/")
+        worker = in_file.worker(transport=Transport(UrlRules(allow_loopback=True)))
+        for n in range(2):
+            in_file.send(first=n)
+            worker.run_until_idle()
+        assert receiver.connections == 2
+    durations = in_file.database.read(
+        lambda c: c.execute(select(in_file.database.tables.attempts.c.duration)).scalars().all()
+    )
+    assert durations[1] >= 300_000

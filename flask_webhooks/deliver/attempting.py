@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..exceptions import SecretError
 from ..rules.rates import Rates
@@ -48,7 +48,10 @@ class Ended:
 
 @dataclass(slots=True, eq=False)
 class Ready:
-    """An attempt that is to be made: allowed and signed."""
+    """An attempt that is to be made: allowed and signed.
+
+    :ivar since: when it was, by a clock that only goes on.
+    """
 
     claimed: Claimed
     policy: Policy
@@ -56,14 +59,17 @@ class Ready:
     started: float
     mark: int | None = None
     begun: Begun | None = None
+    since: float = field(default_factory=time.monotonic)
 
-    def outgoing(self, spent: float = 0.0) -> Outgoing:
+    def outgoing(self) -> Outgoing:
+        """What goes out now; all that was waited for until now counts against its deadline."""
         return Outgoing(
             method=self.policy.method,
             url=self.claimed.url,
             headers=self.headers,
             body=self.claimed.body,
-            timeout=self.policy.timeout - spent,
+            timeout=self.policy.timeout,
+            spent=time.monotonic() - self.since,
         )
 
 
@@ -113,8 +119,7 @@ class Attempting:
     def made(self, ready: Ready) -> Ended:
         """Make an attempt, and wait for what it has to wait for."""
         try:
-            failed, spent = self._ask_owner(ready)
-            outcome = failed or self._transport.send(ready.outgoing(spent))
+            outcome = self._ask_owner(ready) or self._transport.send(ready.outgoing())
         except Exception as error:
             outcome = _broken(ready.claimed, error)
         return self.judged(ready, outcome)
@@ -167,20 +172,19 @@ class Attempting:
         passed = claimed.confirmed or _owned(claimed) in self._confirmed
         return self._ownership is None or passed
 
-    def _ask_owner(self, ready: Ready) -> tuple[Outcome | None, float]:
-        """Make the ownership check that is still to be passed: how it failed, and its seconds."""
+    def _ask_owner(self, ready: Ready) -> Outcome | None:
+        """Make the ownership check that is still to be passed: how it failed, if it did."""
         claimed = ready.claimed
         if self._ownership is None or self.is_confirmed(claimed):
-            return None, 0.0
+            return None
 
         def sign(message_id: str, body: bytes) -> Headers:
             return self._signer.signed(claimed, message_id, int(self._clock()), body)
 
-        began = time.monotonic()
         failed = self._ownership.ask(self._transport.send, claimed.url, ready.policy.timeout, sign)
         if failed is None:
             self._confirmed.add(_owned(claimed))
-        return failed, time.monotonic() - began
+        return failed
 
     def broken(self, ready: Ready, error: Exception) -> Ended:
         """What follows from an error on this side, because of which nothing was sent."""

@@ -12,15 +12,16 @@ from .outcome import Failure, Reason
 class Deadline(Timeout):
     """When an attempt has to end. A ``Timeout`` only so that requests hands it through.
 
+    :param spent: seconds that are over already.
     :ivar ends: when it passes, by its clock.
     :ivar phase: what is being done, for the message when time is up.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], float], spent: float = 0.0) -> None:
         self.clock = clock
         self.phase = "starting"
         self._seconds = seconds
-        self.started = clock()
+        self.started = clock() - spent
         self.ends = self.started + seconds
 
     def remaining(self) -> float:

@@ -40,6 +40,7 @@ class Outgoing:
     :param headers: printable ASCII, each name once; framing, ``Host`` and ``Accept-Encoding``
         are the transport's own.
     :param timeout: total deadline in seconds, from the look-up to the last byte of the answer.
+    :param spent: seconds of it that are over: something else, or a try before, was waited for.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Outgoing:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
     timeout: float
+    spent: float = 0.0
 
 
 class Transport:
@@ -85,7 +87,7 @@ class Transport:
 
     def send(self, outgoing: Outgoing) -> Outcome:
         """Make one attempt. Never raises, but for ``KeyboardInterrupt`` and its like."""
-        started = self._clock()
+        started = self._clock() - outgoing.spent
         try:
             answer = self._adapted(outgoing, self._route(outgoing.url))
         except Exception as error:
@@ -98,7 +100,7 @@ class Transport:
         :returns: what :meth:`advance` carries on; an outcome, if it failed at once; or ``None``
             if no connection is open, so that nothing was sent.
         """
-        started = self._clock()
+        started = self._clock() - outgoing.spent
         try:
             begun: Begun | None = self._adapted(outgoing, self._route(outgoing.url, together=True))
             return begun
@@ -117,7 +119,7 @@ class Transport:
             return True, self._failed(error, begun.deadline.started)
 
     def _adapted(self, outgoing: Outgoing, route: _Route) -> Any:
-        deadline: Any = Deadline(outgoing.timeout, self._clock)
+        deadline: Any = Deadline(outgoing.timeout, self._clock, outgoing.spent)
         return self._adapter.send(_prepared(outgoing, route), timeout=deadline)
 
     def _failed(self, error: Exception, started: float) -> Outcome:
