@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from werkzeug import Request
 from flask_webhooks import Webhooks, verify
 from flask_webhooks.cli.answering import Script, ScriptType
 from flask_webhooks.cli.working import _Look
+from flask_webhooks.deliver.worker import Worker
 from flask_webhooks.testing import VirtualClock
 from tests.conftest import Receiver
 
@@ -331,6 +333,33 @@ def test_worker_ends_on_sigterm(project: Any) -> None:
     output, _ = working.communicate(timeout=30)
     assert output.endswith("Stopped. What was not delivered stays stored.\n")
     assert working.returncode == 0
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """What handles signals is put back in the end."""
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_stops_a_worker_from_another_thread(
+    cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that it interrupts may hold a lock that stopping needs."""
+    stopped_by: SimpleQueue[threading.Thread] = SimpleQueue()
+    found: list[threading.Thread] = []
+
+    def run(worker: Worker) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        found.append(stopped_by.get(timeout=10))
+
+    monkeypatch.setattr(Worker, "run", run)
+    monkeypatch.setattr(Worker, "stop", lambda _: stopped_by.put(threading.current_thread()))
+    cli("worker")
+    assert found and found[0] is not threading.main_thread()
 
 
 def test_a_failed_delivery_is_replayed(cli: Any, receiver: Receiver) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +17,7 @@ from ..rules.signing import verify
 from .answering import Answer, Script, ScriptType, Step
 from .forwarding import Forwarder
 from .printing import as_json_option, clean, plain_errors, say, say_json
+from .stopping import stop_on_signals
 
 
 def add_commands(group: AppGroup, webhooks: Door) -> None:
@@ -62,7 +61,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
         else:
             say(f"Listening on {url} for {', '.join(made.names)}. Ctrl+C ends it.")
             say(f"Secret {made.secret}")
-        _stop_on_signals(server)
+        stop_on_signals(server.shutdown)
         try:
             server.serve_forever()
         finally:
@@ -154,12 +153,3 @@ def _name_finder(webhooks: Door) -> Callable[[str], str]:
         return found[0].name if found else "?"
 
     return name_of
-
-
-def _stop_on_signals(server: Any) -> None:
-    def stop(*_: Any) -> None:
-        # shutdown() waits for serve_forever(), which this very thread is in.
-        threading.Thread(target=server.shutdown).start()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from ..door import Door, state
 from ..store import following
 from ..store.records import microseconds
 from .printing import LiveLine, as_json_option, plain_errors, say, say_json
+from .stopping import stop_on_signals
 
 #: Seconds between two looks at the queue.
 _LOOK_EVERY = 1.0
@@ -51,8 +51,7 @@ def add_commands(group: AppGroup, webhooks: Door) -> None:
             webhooks.run_until_idle()
             return
         running = state().worker
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: running.stop())
+        stop_on_signals(running.stop)
         if not as_json:
             url = state().database.shown_url
             say(f"Delivering from {url}. Ctrl+C ends it after what is under way.")

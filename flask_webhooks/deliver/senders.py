@@ -82,7 +82,7 @@ class Senders:
         return together
 
     def hold(self) -> None:
-        """Begin no more; what is under way goes on. Signal handlers may call it."""
+        """Begin no more; what is under way goes on."""
         self._holding = True
 
     def dismiss(self) -> None:

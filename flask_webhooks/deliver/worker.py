@@ -139,7 +139,10 @@ class Worker:
         self._wake.set()
 
     def stop(self) -> None:
-        """Let :meth:`run` end: no new claims, what is under way is settled. Signal handlers may."""
+        """Let :meth:`run` end: no new claims, what is under way is settled.
+
+        Not for signal handlers: the thread that they interrupt may have one of the locks.
+        """
         self._stopping.set()
         self._senders.hold()
         self._turn.set()
