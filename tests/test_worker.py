@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
 import socket
 import threading
 from collections import Counter
@@ -915,3 +917,20 @@ def test_an_attempt_on_a_second_connection_has_no_second_deadline(in_file: Bench
         lambda c: c.execute(select(in_file.database.tables.attempts.c.duration)).scalars().all()
     )
     assert durations[1] >= 300_000
+
+
+def test_a_worker_that_is_gone_closes_its_connections(bench: Bench) -> None:
+    """Nobody has to say so."""
+    worker = bench.worker()
+    del worker
+    gc.collect()
+    assert bench.receiver.closed
+
+
+def test_a_child_of_a_fork_closes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock of the parent's transport may be held there for ever."""
+    worker = bench.worker()
+    monkeypatch.setattr(os, "getpid", lambda: 0)
+    del worker
+    gc.collect()
+    assert not bench.receiver.closed

@@ -7,6 +7,7 @@ happens is told to a :class:`Witness`.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
@@ -51,6 +52,12 @@ def lease_for(timeout: float) -> float:
     return timeout + min(LEASE_MARGIN, TO_SETTLE + 2 * timeout)
 
 
+def _close_own(transport: Transport, pid: int) -> None:
+    # In a child of a fork a lock may be held for ever, by a thread that has stayed behind.
+    if pid == os.getpid():
+        transport.close()
+
+
 class Worker:
     """Delivers what is due in one database. One per app and process.
 
@@ -88,7 +95,7 @@ class Worker:
         self._database = database
         self._transport = transport
         # Kept connections outlive run_until_idle, as more may follow, but not the worker.
-        weakref.finalize(self, transport.close)
+        weakref.finalize(self, _close_own, transport, os.getpid())
         self._purger = Purger(database, retention, clock)
         #: Who says that it runs, lets it arrive: :meth:`run`, or an engine.
         self.presence = Presence(database, clock)
