@@ -136,6 +136,18 @@ def test_threads_of_one_process_take_turns(tmp_path: Path) -> None:
     assert had.is_set()
 
 
+def test_a_turn_that_does_not_end_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    """After its patience a thread goes on without one, and ends nobody else's."""
+    turns = Turns(str(tmp_path / "turns"), patience=0.05)
+    with turns.taken():
+        for _ in range(2):
+            thread, had = taken_by_a_thread(turns)
+            assert had.wait(10)
+            thread.join(10)
+        assert turns._lock.locked()
+    assert not turns._lock.locked()
+
+
 def test_where_no_file_can_be_made(tmp_path: Path) -> None:
     """There are turns within the process all the same, and none can fail."""
     turns = Turns(str(tmp_path / "missing" / "turns"))

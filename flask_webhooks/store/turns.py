@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 try:
     import fcntl
 except ImportError:  # Windows: SQLite's waiting has to do
     fcntl = None  # type: ignore[assignment]
+
+#: Seconds that a thread waits for its turn, at most.
+PATIENCE = 5.0
 
 
 class Turns:
@@ -26,27 +29,41 @@ class Turns:
 
     :param path: a file to lock, beside the database; it stays empty. Where it can't be made, there
         are turns within the process alone.
+    :param patience: seconds that a thread waits for those of its own process.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, patience: float = PATIENCE) -> None:
         self._path = path
+        self._patience = patience
         self._lock = threading.Lock()
         self._file: int | None = None
         self._may_lock = fcntl is not None
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Wait for one's turn, and have it."""
-        with self._lock:
-            file = self._opened()
-            if file is None:
+        """Wait for one's turn, and have it; go on without one when it does not come for long.
+
+        Whoever has it may be waiting for one that knows nothing of turns.
+        """
+        mine = self._lock.acquire(timeout=self._patience)
+        try:
+            with self._among_processes() if mine else nullcontext():
                 yield
-                return
-            try:
-                _ask_for(fcntl.LOCK_EX, file)
-                yield
-            finally:
-                _ask_for(fcntl.LOCK_UN, file)
+        finally:
+            if mine:
+                self._lock.release()
+
+    @contextmanager
+    def _among_processes(self) -> Iterator[None]:
+        file = self._opened()
+        if file is None:
+            yield
+            return
+        try:
+            _ask_for(fcntl.LOCK_EX, file)
+            yield
+        finally:
+            _ask_for(fcntl.LOCK_UN, file)
 
     def _opened(self) -> int | None:
         if self._file is None and self._may_lock:
@@ -58,7 +75,7 @@ class Turns:
 
     def anew(self) -> Turns:
         """The turns of a child: whoever had one when it was forked has stayed behind."""
-        return Turns(self._path)
+        return Turns(self._path, self._patience)
 
     def close(self) -> None:
         """Close the file, until the next turn."""
