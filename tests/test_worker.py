@@ -844,6 +844,21 @@ def test_where_the_thread_that_sends_cant_be_started(
     assert in_file.standing() == [("delivered", "accepted", 1)] * 3
 
 
+def test_where_no_thread_can_purge(
+    in_file: Bench,
+    running: Callable[[Worker], threading.Thread],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The worker delivers all the same."""
+    refuse_threads(monkeypatch, "webhooks-purger", 1)
+    in_file.subscribe()
+    in_file.send()
+    running(in_file.worker())
+    until(lambda: len(in_file.told) == 1)
+    assert "Old messages are purged in an hour, not now: can't start new thread." in caplog.text
+
+
 def test_where_no_thread_can_open_a_connection(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,10 @@ class Purger:
             return
         self._next = time.monotonic() + EVERY
         self._thread = threading.Thread(target=self.purge, name="webhooks-purger", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            logger.warning("Old messages are purged in an hour, not now: %s.", error)
 
     def purge(self) -> None:
         """Purge here and now; a database that refuses is logged, and tried again an hour later."""
