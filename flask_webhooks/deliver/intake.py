@@ -19,9 +19,9 @@ from .witness import Witness
 logger = logging.getLogger("flask_webhooks.worker")
 
 #: Messages fanned out in one transaction at most, and the deliveries that it is to make.
-_MESSAGES, _DELIVERIES = 300, 500
+_MESSAGES, _DELIVERIES = 300, 250
 #: Deliveries leased by one worker at most, and leased in one transaction.
-_MOST_HELD, _LEASED = 1024, 512
+_MOST_HELD, _LEASED = 1024, 256
 #: Seconds between two looks for a tenant behind another's backlog.
 _LOOK_AROUND_EVERY = 0.25
 

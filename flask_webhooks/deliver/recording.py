@@ -16,7 +16,7 @@ from .witness import Witness
 logger = logging.getLogger("flask_webhooks.worker")
 
 #: Outcomes that are written in one transaction: whoever waits for it waits for milliseconds.
-BATCH = 256
+BATCH = 128
 
 T = TypeVar("T")
 

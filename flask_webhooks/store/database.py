@@ -31,7 +31,7 @@ T = TypeVar("T")
 _BUSY_TIMEOUT = 5000  # milliseconds
 _CACHE = 16_384  # KiB for each connection, when they are needed
 # Pages of 4 KiB: a busy queue writes the same ones again and again before they are moved home.
-_CHECKPOINT = 4000
+_CHECKPOINT = 1000
 #: Seconds for which a write is tried again while the database is busy.
 _PATIENCE = 10.0
 # Lock-wait timeout, deadlock, and the same over the next id (MySQL, MariaDB); serialization
