@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import random
 import signal
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -170,6 +172,25 @@ def sending(send: Callable[[], object], to: Sink, count: int, each: int, already
     return (time.perf_counter() - began) / (count - each)
 
 
+def committing(count: int) -> float:
+    """Seconds for each message that is only stored, by bare ``sqlite3`` in a commit of its own.
+
+    Nothing that stores each message durably, and waits for that, can be faster.
+    """
+    body = json.dumps(PAYLOAD)
+    with tempfile.TemporaryDirectory() as folder:
+        database = sqlite3.connect(Path(folder) / "floor.sqlite3", isolation_level=None)
+        for pragma in ("journal_mode = WAL", "synchronous = FULL"):
+            database.execute(f"PRAGMA {pragma}")
+        database.execute("CREATE TABLE messages (id INTEGER PRIMARY KEY, body TEXT)")
+        began = time.perf_counter()
+        for _ in range(count):
+            database.execute("INSERT INTO messages (body) VALUES (?)", (body,))
+        took = time.perf_counter() - began
+        database.close()
+    return took / count
+
+
 @contextmanager
 def own_database(server: str | None) -> Iterator[str | None]:
     """A new database on a server, dropped in the end."""
@@ -208,6 +229,7 @@ def contenders(to: Sink, options: argparse.Namespace) -> list[Contender]:
         Contender("ours, full queue, 2 processes", lambda: by_us(to, 2 * count, 10, 2, None)),
         Contender("ours, one send for each", lambda: by_us(to, count, 1, 1, None, False)),
         Contender("ours, one send for ten", lambda: by_us(to, count, 10, 1, None, False)),
+        Contender("one INSERT and COMMIT each, nothing sent", lambda: committing(count)),
     ]
     if options.postgresql:
         server = options.postgresql
