@@ -130,7 +130,8 @@ def _pending(delivery: Delivery, last: Attempt | None, hold: Hold, now: float) -
     if until.timestamp() > now and until > due:
         yield "paused", f"{failed}{_paused(last)} Nothing is sent to it until {_moment(until)}."
     if due.timestamp() <= now:
-        yield "due", f"{failed}It is due since {_moment(due)}, and waits for its turn."
+        rate = "" if hold.rate is None else f": its subscription takes {hold.rate:g} a second"
+        yield "due", f"{failed}It is due since {_moment(due)}, and waits for its turn{rate}."
     if delivery.reason == "rate-limited":
         words = f"It was put off until {_moment(due)}, so that its receiver is not called too often"
         yield "rate-limited", f"{words}."

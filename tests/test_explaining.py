@@ -244,7 +244,14 @@ def test_its_owner_did_not_agree(make_shop: Any) -> None:
     ("settings", "rate", "ends"),
     [
         ({"WEBHOOKS_HOST_RATE": 0.001}, None, "so that its receiver is not called too often."),
-        ({}, 0.001, ("waits for its turn.", "so that its receiver is not called too often.")),
+        (
+            {},
+            0.001,
+            (
+                "its subscription takes 0.001 a second.",
+                "so that its receiver is not called too often.",
+            ),
+        ),
     ],
 )
 def test_it_is_put_off_by_a_rate(make_shop: Any, settings: Any, rate: Any, ends: Any) -> None:

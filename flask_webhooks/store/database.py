@@ -30,8 +30,6 @@ T = TypeVar("T")
 
 _BUSY_TIMEOUT = 5000  # milliseconds
 _CACHE = 16_384  # KiB for each connection, when they are needed
-# Pages of 4 KiB: a busy queue writes the same ones again and again before they are moved home.
-_CHECKPOINT = 1000
 #: Seconds for which a write is tried again while the database is busy.
 _PATIENCE = 10.0
 # Lock-wait timeout, deadlock, and the same over the next id (MySQL, MariaDB); serialization
@@ -351,7 +349,6 @@ def _prepare_file(connection: Any, record: Any) -> None:
     _write_ahead(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = {-_CACHE}")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
     _foreign_keys_on(connection, record)
 
 

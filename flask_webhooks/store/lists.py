@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, literal, or_, select
 
+from ..rules.terms import terms_of
 from . import workers
 from .records import (
     ENQUEUED,
@@ -253,22 +254,27 @@ class Hold:
     #: Whether a worker holds it, and whether an engine was given it.
     under_way: bool = False
     enqueued: bool = False
+    #: Requests a second that its subscription takes, if it asks for that.
+    rate: float | None = None
 
 
 def holds_of(connection: Connection, tables: Tables, deliveries: Sequence[int]) -> dict[int, Hold]:
     """What keeps each of a few deliveries, by id."""
     d, s = tables.deliveries.c, tables.subscriptions.c
-    kept = select(d.id, s.paused_until, d.token).join_from(
+    kept = select(d.id, s.paused_until, d.token, s.terms).join_from(
         tables.deliveries, tables.subscriptions, s.id == d.subscription_id
     )
     rows = connection.execute(kept.where(d.id.in_(deliveries)))
-    return {delivery: _hold(paused_until, token) for delivery, paused_until, token in rows}
+    return {delivery: _hold(*rest) for delivery, *rest in rows}
 
 
-def _hold(paused_until: int, token: str | None) -> Hold:
+def _hold(paused_until: int, token: str | None, terms: str | None) -> Hold:
     enqueued = token == ENQUEUED
     return Hold(
-        paused_until=paused_until, under_way=token is not None and not enqueued, enqueued=enqueued
+        paused_until=paused_until,
+        under_way=token is not None and not enqueued,
+        enqueued=enqueued,
+        rate=terms_of(terms).rate,
     )
 
 
