@@ -176,6 +176,13 @@ def purge_all(shop: Shop) -> None:
     shop.webhooks.purge(older_than=0)
 
 
+def send_and_publish(shop: Shop) -> None:
+    """Give the ids to an engine, whose worker delivers them at once."""
+    shop.send()
+    shop.webhooks.publish_by(shop.webhooks.deliver)
+    shop.webhooks.dispatch()
+
+
 def sweep(shop: Shop) -> None:
     """Deliver what a dead process left under lease."""
     shop.deliver()
@@ -204,6 +211,8 @@ POINTS = (
     Point(name="sweep: lease written", patch=after(queue, "_lease"), work=sweep),
     Point(name="sweep: after the answer", patch=after(Wire, "end"), work=sweep,
           most=4, again=True),
+    Point(name="publisher: ids taken", patch=after(queue, "enqueue"), work=send_and_publish),
+    Point(name="publisher: handed on", patch=before(queue, "claim_these"), work=send_and_publish),
     Point(name="replay: rows written", patch=after(queue, "_let_follow"), work=replay_all),
     Point(name="purge: half deleted", patch=before(purging, "delete"), work=purge_all, most=3),
 )  # fmt: skip
@@ -321,7 +330,7 @@ def run_point(shop: Shop, point: Point, hits: int, chance: random.Random) -> Cou
     """Hit one point so often, recover each time, and count."""
     count = Count()
     for _ in range(hits):
-        if point.work is not send_and_deliver:
+        if point.work not in (send_and_deliver, send_and_publish):
             shop.send()
             if point.work is sweep:
                 _abandon(shop)
