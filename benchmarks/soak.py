@@ -1,7 +1,8 @@
 """Delivers a long queue while workers are killed all the time, and counts what was lost or doubled.
 
 Run: ``python benchmarks/soak.py --deliveries 100000``. Two workers are processes of their own, each
-killed by SIGKILL after a fraction of a second and replaced at once, while this process sends. A
+killed by SIGKILL after a fraction of a second and replaced at once. Half of the queue is there when
+they begin, and this process sends the other half meanwhile, so that they are killed at work. A
 receiver in another process notes every request; its notes are joined with what is stored, as
 ``chaos.py`` does. What was set aside, since three workers in a row died with it, is replayed at the
 end, and counted.
@@ -22,7 +23,7 @@ from pathlib import Path
 from chaos import LATER, SUBSCRIPTIONS, Count, Shop, _counted, shop_in
 
 #: Messages that are sent between two kills, while there are any left to send.
-_BATCH = 1000
+_BATCH = 200
 
 
 def _worker(shop: Shop) -> int:
@@ -44,15 +45,21 @@ def _kill(child: int) -> None:
     os.waitpid(child, 0)
 
 
+def _send(shop: Shop, messages: int) -> None:
+    for n in range(messages):
+        shop.webhooks["happened"].send({"n": n})
+
+
 def run(shop: Shop, messages: int, chance: random.Random, minutes: float) -> tuple[int, int]:
     """Send and deliver under kills: how many, and how many deliveries were set aside."""
     kills, give_up = 0, time.monotonic() + 60 * minutes
+    _send(shop, messages // 2)
+    messages -= messages // 2
     workers = [_worker(shop), _worker(shop)]
     while (messages > 0 or shop.is_busy()) and time.monotonic() < give_up:
-        for n in range(min(messages, _BATCH)):
-            shop.webhooks["happened"].send({"n": n})
-        messages -= _BATCH
-        time.sleep(chance.uniform(0.1, 0.6))
+        _send(shop, min(messages, _BATCH))
+        messages = max(messages - _BATCH, 0)
+        time.sleep(chance.uniform(0.0, 0.3))
         _kill(workers.pop(0))
         kills += 1
         workers.append(_worker(shop))
