@@ -28,4 +28,4 @@ def test_nothing_is_lost_or_invented_wherever_a_process_dies(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "BROKEN" not in done.stdout
     rows = [line for line in done.stdout.splitlines() if line.split()[-7:-6] == ["1"]]
-    assert len(rows) == {"file": 20, "pg": 19, "mysql": 18}[kind]
+    assert len(rows) == {"file": 22, "pg": 21, "mysql": 20}[kind]
