@@ -45,7 +45,7 @@ from flask_webhooks.deliver.exchange import Wire
 from flask_webhooks.deliver.intake import Intake
 from flask_webhooks.deliver.recording import Recorder
 from flask_webhooks.state import State
-from flask_webhooks.store import outbox, purging, queue, settling
+from flask_webhooks.store import lines, outbox, purging, queue, settling
 from flask_webhooks.store.database import Database
 
 #: Seconds by which the clock moves on after every hit: more than a lease lasts.
@@ -213,7 +213,7 @@ POINTS = (
           most=4, again=True),
     Point(name="publisher: ids taken", patch=after(queue, "enqueue"), work=send_and_publish),
     Point(name="publisher: handed on", patch=before(queue, "claim_these"), work=send_and_publish),
-    Point(name="replay: rows written", patch=after(queue, "_let_follow"), work=replay_all),
+    Point(name="replay: rows written", patch=after(lines, "let_follow"), work=replay_all),
     Point(name="purge: half deleted", patch=before(purging, "delete"), work=purge_all, most=3),
 )  # fmt: skip
 

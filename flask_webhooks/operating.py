@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .exceptions import WebhooksError
-from .store import purging, queue
+from .store import purging, replaying
 from .store.database import Database
 from .store.records import Owned, microseconds
 
@@ -46,15 +46,15 @@ class Operating:
         filters = (delivery, message, subscription, name, status, since, until)
         if all(value is None for value in filters):
             raise WebhooksError("replay() needs a filter, such as status='exhausted'.")
-        chosen = queue.replayable(
+        chosen = replaying.replayable(
             self.database.tables, delivery=delivery, message=message, subscription=subscription,
             name=name, status=status, since=_stored(since), until=_stored(until), owned=tenant,
         )  # fmt: skip
         if dry_run:
             return self.database.read(
-                lambda c: queue.count_replayable(c, self.database.tables, chosen)
+                lambda c: replaying.count_replayable(c, self.database.tables, chosen)
             )
-        count = queue.replay(self.database, chosen, now=microseconds(self.now), told=told)
+        count = replaying.replay(self.database, chosen, now=microseconds(self.now), told=told)
         if count:
             self.wake()
         return count
@@ -62,7 +62,9 @@ class Operating:
     def cancel(self, delivery: int) -> bool:
         """Give up a delivery that is pending or exhausted; whether it was."""
         done = self.database.write(
-            lambda c: queue.cancel(c, self.database.tables, delivery, now=microseconds(self.now))
+            lambda c: replaying.cancel(
+                c, self.database.tables, delivery, now=microseconds(self.now)
+            )
         )
         if done:
             self.wake()  # what is ordered may go on

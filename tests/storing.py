@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask_webhooks.store import lists, outbox, queue, settling, subscriptions
+from flask_webhooks.store import lists, outbox, queue, replaying, settling, subscriptions
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import (
     Attempt,
@@ -147,7 +147,7 @@ def replay(database: Database, *, now: int = 600, dry_run: bool = False, **filte
     values: dict[str, Any] = dict.fromkeys(
         ["delivery", "message", "subscription", "name", "status", "since", "until"]
     )
-    chosen = queue.replayable(database.tables, **(values | filters))
+    chosen = replaying.replayable(database.tables, **(values | filters))
     if dry_run:
-        return database.read(lambda c: queue.count_replayable(c, database.tables, chosen))
-    return queue.replay(database, chosen, now=now)
+        return database.read(lambda c: replaying.count_replayable(c, database.tables, chosen))
+    return replaying.replay(database, chosen, now=now)

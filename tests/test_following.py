@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_webhooks.store import following, queue
+from flask_webhooks.store import following, replaying
 from flask_webhooks.store.database import Database
 from tests import servers
 from tests.storing import claim, fan_out, outcome, send, settle, subscribe
@@ -57,10 +57,10 @@ def test_a_replay_goes_in_batches(database: Database) -> None:
     fan_out(database)
     settle(database, [outcome(one) for one in claim(database)])
     told: list[int] = []
-    batch, queue._REPLAY_BATCH = queue._REPLAY_BATCH, 2
+    batch, replaying._BATCH = replaying._BATCH, 2
     try:
-        assert queue.replay(database, [], now=60, told=told.append) == 5
+        assert replaying.replay(database, [], now=60, told=told.append) == 5
     finally:
-        queue._REPLAY_BATCH = batch
+        replaying._BATCH = batch
     assert told == [2, 4, 5]
     assert len(claim(database, now=61)) == 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flask_webhooks.rules.terms import Terms
-from flask_webhooks.store import queue, subscriptions
+from flask_webhooks.store import replaying, subscriptions
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import DeliveryStatus
 from tests import servers
@@ -43,7 +43,7 @@ def claimed(database: Database, now: int, token: str = "token") -> list[str]:
 
 
 def cancel(database: Database, delivery: int, now: int) -> bool:
-    return database.write(lambda c: queue.cancel(c, database.tables, delivery, now=now))
+    return database.write(lambda c: replaying.cancel(c, database.tables, delivery, now=now))
 
 
 @pytest.mark.parametrize("order", ["skip", "park"])

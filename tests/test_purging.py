@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from flask_webhooks.deliver.purger import Purger
-from flask_webhooks.store import purging, queue
+from flask_webhooks.store import purging, replaying
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import DeliveryStatus
 from tests import servers
@@ -95,11 +95,11 @@ def test_a_replayed_delivery_is_safe_again(database: Database) -> None:
     """What was delivered long ago and is replayed now stays until it is done again."""
     subscribe(database, "sub_1")
     _attempted(database, "msg_1")
-    chosen = queue.replayable(
+    chosen = replaying.replayable(
         database.tables, delivery=None, message="msg_1", subscription=None, name=None,
         status="delivered", since=None, until=None,
     )  # fmt: skip
-    queue.replay(database, chosen, now=50)
+    replaying.replay(database, chosen, now=50)
 
     assert purging.purge(database, before=OLD) == 0
     assert [one.message_id for one in claim(database, now=60)] == ["msg_1"]

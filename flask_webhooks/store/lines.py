@@ -100,3 +100,13 @@ def _set_due(connection: Connection, tables: Tables, delivery_id: int, now: int)
 def _of(tables: Tables, line: Line) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     d = tables.deliveries.c
     return d.subscription_id == line[0], d.line == line[1]
+
+
+def let_follow(
+    connection: Connection, tables: Tables, delivery_ids: Collection[int], now: int
+) -> None:
+    """Put the lines of deliveries right that ended or came back."""
+    found = lines_of(connection, tables, delivery_ids)
+    if found:
+        lock(connection, tables, {subscription_id for subscription_id, _ in found})
+        straighten(connection, tables, found, now)

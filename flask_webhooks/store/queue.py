@@ -1,4 +1,4 @@
-"""The queue of due deliveries: claimed under a lease, handed back, replayed.
+"""The queue of due deliveries: claimed under a lease, and handed back.
 
 A claim moves ``due_at`` to the end of its lease and writes a token. A worker that dies leaves rows
 that come due again by themselves; a worker that comes back late finds that its token is gone.
@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from ..rules.picking import Candidate, pick
 from ..rules.terms import terms_of
 from . import lines, statements
 from .database import Database
 from .dialects import as_list, fetch
-from .lists import owner_is
-from .records import ENQUEUED, IN_LINE, Claimed, DeliveryStatus, Owned, SubscriptionStatus
+from .records import ENQUEUED, IN_LINE, Claimed, DeliveryStatus, SubscriptionStatus
 from .tables import Tables
 
 #: A delivery that was claimed so often without any outcome kills its workers: it is set aside.
@@ -31,9 +29,6 @@ _LOOK_AHEAD = 48
 # Of one of many subscriptions that are looked at: so many times what there is room for, since
 # what was tried before is passed over for what was not.
 _PASSED_OVER = 2
-
-#: Deliveries that are replayed in one transaction.
-_REPLAY_BATCH = 500
 
 _PENDING = str(DeliveryStatus.PENDING)
 
@@ -276,21 +271,11 @@ def _lease(
             values = {"to_status": str(to_status), "to_reason": to_reason, "now": now}
             values["ids"] = as_list(dialect, ids)
             connection.execute(statements.set_aside(tables, dialect), values)
-            _let_follow(connection, tables, ids, now)
+            lines.let_follow(connection, tables, ids, now)
     if leased:
         values = {"ids": as_list(dialect, leased), "now": now, "to_token": token, "until": until}
         connection.execute(statements.lease(tables, dialect), values)
     return leased, poisoned
-
-
-def _let_follow(
-    connection: Connection, tables: Tables, delivery_ids: Sequence[int], now: int
-) -> None:
-    """Put the lines of deliveries right that ended or came back."""
-    found = lines.lines_of(connection, tables, delivery_ids)
-    if found:
-        lines.lock(connection, tables, {subscription_id for subscription_id, _ in found})
-        lines.straighten(connection, tables, found, now)
 
 
 def _read(connection: Connection, tables: Tables, ids: Sequence[int], token: str) -> list[Claimed]:
@@ -356,107 +341,3 @@ def hand_back(connection: Connection, tables: Tables, claimed: Sequence[Claimed]
             .where(d.id.in_(ids), d.token == token)
             .values(token=None, due_at=now, attempts=d.attempts - 1, claims=d.claims - 1)
         )
-
-
-def replayable(
-    tables: Tables,
-    *,
-    delivery: int | None,
-    message: str | None,
-    subscription: str | None,
-    name: str | None,
-    status: str | None,
-    since: int | None,
-    until: int | None,
-    owned: Owned | None = None,
-) -> list[Any]:
-    """The conditions of a replay; without a status, of what was not delivered or is named."""
-    d, m = tables.deliveries.c, tables.messages.c
-    equal = {d.id: delivery, d.message_id: message, d.subscription_id: subscription, m.name: name,
-             d.status: status}  # fmt: skip
-    chosen = [column == value for column, value in equal.items() if value is not None]
-    chosen += [d.created_at >= since] if since is not None else []
-    chosen += [d.created_at < until] if until is not None else []
-    if owned is not None:
-        chosen.append(owner_is(tables.subscriptions.c.tenant, owned))
-    chosen.append(m.erased_at.is_(None))
-    if status is None and delivery is None:
-        chosen.append(d.status != str(DeliveryStatus.DELIVERED))
-    return chosen
-
-
-def count_replayable(connection: Connection, tables: Tables, chosen: Sequence[Any]) -> int:
-    """How many deliveries :func:`replay` would make due again."""
-    found = _settled_ones(tables, chosen).subquery()
-    return connection.execute(select(func.count()).select_from(found)).scalar_one()
-
-
-def replay(
-    database: Database,
-    chosen: Sequence[Any],
-    *,
-    now: int,
-    told: Callable[[int], None] = lambda count: None,
-) -> int:
-    """Make the chosen settled deliveries due again, from the start of the schedule.
-
-    Those to a disabled subscription are left as they are: they could not be delivered. It is done
-    in batches, so that no view waits for all of it.
-
-    :param told: is given how many were done, after each batch.
-    :returns: how many.
-    """
-    done, last = 0, 0
-    while True:
-        count, last = database.write(partial(_replay_some, database.tables, chosen, last, now))
-        if not last:
-            return done
-        done += count
-        told(done)
-
-
-def _replay_some(
-    tables: Tables, chosen: Sequence[Any], after: int, now: int, connection: Connection
-) -> tuple[int, int]:
-    """Replay the first few after an id: how many, and the id of the last; 0 when there is none."""
-    d = tables.deliveries.c
-    some = _settled_ones(tables, chosen).where(d.id > after).order_by(d.id).limit(_REPLAY_BATCH)
-    ids = list(connection.execute(some).scalars())
-    if not ids:
-        return 0, 0
-    changed = connection.execute(
-        update(tables.deliveries)
-        .where(d.id.in_(ids), d.status != _PENDING)
-        .values(
-            status=_PENDING, reason="replayed", due_at=now, claims=0,
-            attempts_before_replay=d.attempts, settled_at=None,
-        )
-    )  # fmt: skip
-    _let_follow(connection, tables, ids, now)
-    return changed.rowcount, ids[-1]
-
-
-def _settled_ones(tables: Tables, chosen: Sequence[Any]) -> Select[Any]:
-    d, s = tables.deliveries.c, tables.subscriptions.c
-    return (
-        select(d.id)
-        .join(tables.messages, tables.messages.c.id == d.message_id)
-        .join(tables.subscriptions, s.id == d.subscription_id)
-        .where(d.status != _PENDING, s.status == str(SubscriptionStatus.ENABLED), *chosen)
-    )
-
-
-def cancel(connection: Connection, tables: Tables, delivery: int, *, now: int) -> bool:
-    """Give up a delivery that is pending and not under way, or exhausted; whether it was."""
-    d = tables.deliveries.c
-    waits = and_(d.status == _PENDING, d.token.is_(None) | (d.due_at <= now))
-    changed = connection.execute(
-        update(tables.deliveries)
-        .where(d.id == delivery, waits | (d.status == str(DeliveryStatus.EXHAUSTED)))
-        .values(
-            status=str(DeliveryStatus.CANCELLED), reason="by hand", token=None, due_at=now,
-            settled_at=now,
-        )
-    )  # fmt: skip
-    _let_follow(connection, tables, [delivery], now)
-    return changed.rowcount == 1
