@@ -53,7 +53,8 @@ def fan_out(database: Database, *, now: int = 20, limit: int = 100, delay: int =
     done = database.write(
         lambda c: outbox.fan_out(
             c, database.tables, now=now, first_delay=lambda name: delay, limit=limit
-        )
+        ),
+        by_index=True,
     )
     return done.names.total()
 
@@ -122,7 +123,8 @@ def settle(
     return database.write(
         lambda c: settling.settle(
             c, database.tables, settlements, now=now, disable_after=DISABLE_AFTER
-        )
+        ),
+        by_index=True,
     )
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from flask_webhooks.store import lists, outbox, queue, subscriptions
 from flask_webhooks.store.database import Database
@@ -477,3 +480,33 @@ def test_a_url_that_changes_while_its_owner_is_asked_stays_unconfirmed(database:
     fan_out(database, now=60)
 
     assert [one.confirmed for one in claim(database, now=70)] == [False]
+
+
+@contextmanager
+def plans(database: Database) -> Iterator[list[str]]:
+    """How PostgreSQL carries out what is asked of it meanwhile, line by line."""
+    lines: list[str] = []
+
+    def explain(
+        _: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> None:
+        if statement.startswith(("SELECT ", "UPDATE ")) and "set_config" not in statement:
+            with cursor.connection.cursor() as own:
+                own.execute(f"EXPLAIN {statement}", parameters)
+                lines.extend(row[0] for row in own)
+
+    event.listen(database.engine, "before_cursor_execute", explain)
+    yield lines
+    event.remove(database.engine, "before_cursor_execute", explain)
+
+
+def test_postgresql_never_reads_the_whole_queue(pg_database: Database) -> None:
+    """Though its statistics are of an empty table: each row is found by an index, unsorted."""
+    table = pg_database.tables.deliveries.name
+    pg_database.write(lambda c: c.exec_driver_sql(f"ANALYZE {table}"))
+    fill(pg_database, 200)
+    with plans(pg_database) as lines:
+        settle(pg_database, [outcome(one) for one in claim(pg_database, limit=5)])
+    servers.empty(pg_database)
+    assert [line for line in lines if "Seq Scan" in line or "Sort" in line] == []
+    assert len([line for line in lines if f"Index Scan using {table}" in line]) == 4

@@ -708,13 +708,13 @@ class Flaky(Database):
 
     away = False
 
-    def write(self, work: Any) -> Any:
+    def write(self, work: Any, *, by_index: bool = False) -> Any:
         self._check()
-        return super().write(work)
+        return super().write(work, by_index=by_index)
 
-    def read(self, work: Any) -> Any:
+    def read(self, work: Any, *, by_index: bool = False) -> Any:
         self._check()
-        return super().read(work)
+        return super().read(work, by_index=by_index)
 
     def _check(self) -> None:
         if self.away:

@@ -84,13 +84,16 @@ class Intake:
             done += self._claim(most)
         if not done:
             tables = self._database.tables
-            self.next_due = self._database.read(lambda c: queue.next_due(c, tables, self._now()))
+            self.next_due = self._database.read(
+                lambda c: queue.next_due(c, tables, self._now()), by_index=True
+            )
         return done
 
     def fan_out(self) -> int:
         """Turn waiting messages into deliveries, some of the oldest; how many messages."""
         # An idle look is no write.
-        waiting = self._database.read(lambda c: outbox.any_waiting(c, self._database.tables))
+        tables = self._database.tables
+        waiting = self._database.read(lambda c: outbox.any_waiting(c, tables), by_index=True)
         return self._fan_out() if waiting else 0
 
     def _fan_out(self) -> int:
@@ -102,7 +105,8 @@ class Intake:
                 first_delay=lambda name: microseconds(self._policies.of(name).schedule[0]),
                 limit=self._messages,
                 most_pending=self._most_pending,
-            )
+            ),
+            by_index=True,
         )
         messages = done.names.total()
         if done.deliveries:

@@ -81,7 +81,8 @@ class Recorder:
                     ended,
                     now=self._now(),
                     disable_after=self._disable_after,
-                )
+                ),
+                by_index=True,
             )
         except BaseException:
             self._senders.done.extendleft(reversed(ended))
@@ -94,7 +95,8 @@ class Recorder:
             return
         try:
             self._database.write(
-                lambda c: queue.hand_back(c, self._database.tables, returned, self._now())
+                lambda c: queue.hand_back(c, self._database.tables, returned, self._now()),
+                by_index=True,
             )
         except BaseException:
             self._senders.returned.extendleft(returned)

@@ -19,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from ..exceptions import StoreError
 from . import making
-from .dialects import locks_rows, makes_tables_apart, one_at_a_time, wait_briefly
+from .dialects import locks_rows, makes_tables_apart, one_at_a_time, prefer_indexes, wait_briefly
 from .forking import Gate
 from .tables import Tables
 from .turns import Turns
@@ -107,9 +107,10 @@ class Database:
         """The app's ``Session`` or ``Connection`` of this moment."""
         return self._session() if callable(self._session) else self._session
 
-    def write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T], *, by_index: bool = False) -> T:
         """Run ``work`` in a short transaction of its own; again when the database was busy.
 
+        :param by_index: it looks for a few rows among very many, see :func:`prefer_indexes`.
         :raises sqlalchemy.exc.DBAPIError: the database refuses, or stays busy.
         """
         self.ensure_tables()
@@ -117,16 +118,23 @@ class Database:
         while True:
             try:
                 with self._alone(), self._in_turn(), _transaction(self.engine) as connection:
+                    if by_index:
+                        prefer_indexes(connection)
                     return work(connection)
             except DBAPIError as error:
                 if time.monotonic() > give_up or not _is_transient(error):
                     raise
                 time.sleep(random.uniform(0.005, 0.05))
 
-    def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which only reads."""
+    def read(self, work: Callable[[Connection], T], *, by_index: bool = False) -> T:
+        """Run ``work``, which only reads.
+
+        :param by_index: as in :meth:`write`.
+        """
         self.ensure_tables()
         with self._alone(), self.engine.connect() as connection:
+            if by_index:
+                prefer_indexes(connection)
             return work(connection)
 
     @contextmanager

@@ -29,6 +29,10 @@ from sqlalchemy import (
 
 _MYSQL = ("mysql", "mariadb")
 
+_BY_INDEX = "SELECT " + ", ".join(
+    f"set_config('{name}', 'off', true)" for name in ("enable_seqscan", "enable_bitmapscan", "jit")
+)
+
 #: Rows that SQLite inserts by one statement at most.
 _LARGEST_BLOCK = 64
 
@@ -175,6 +179,16 @@ def _hexadecimal(column: ColumnElement[Any]) -> ColumnElement[Any]:
 def as_list(dialect: str, values: Iterable[Any]) -> Any:
     """A list as a parameter of :func:`among`."""
     return json.dumps(list(values)) if dialect == "sqlite" else list(values)
+
+
+def prefer_indexes(connection: Connection) -> None:
+    """Have PostgreSQL go by its indexes until the transaction ends, whatever it believes.
+
+    A queue may be empty when statistics are taken, and long a moment later: then it would read the
+    whole table, and sort it, to find a few rows.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_BY_INDEX)
 
 
 def locks_rows(engine: Engine) -> bool:

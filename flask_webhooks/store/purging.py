@@ -26,10 +26,10 @@ def purge(database: Database, *, before: int) -> int:
     :param before: microseconds since 1970.
     :returns: how many messages.
     """
-    purged = 0
-    while count := database.write(lambda c: _purge_messages(c, database.tables, before)):
+    purged, tables = 0, database.tables
+    while count := database.write(lambda c: _purge_messages(c, tables, before), by_index=True):
         purged += count
-    while database.write(lambda c: _purge_subscriptions(c, database.tables, before)):
+    while database.write(lambda c: _purge_subscriptions(c, tables, before), by_index=True):
         pass
     return purged
 

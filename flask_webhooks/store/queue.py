@@ -7,8 +7,8 @@ that come due again by themselves; a worker that comes back late finds that its 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, case, func, select, update
 
@@ -66,19 +66,16 @@ def claim(
     :returns: what was leased, and the ids of the deliveries that were set aside as poisonous.
     """
     tables = database.tables
-    # Whoever looks with locks in hand keeps others waiting meanwhile, and an idle look is no write.
-    found = database.read(lambda c: _chosen(c, tables, now, limit, room, look_around))
-    if not found:
-        return [], []
 
-    def work(connection: Connection) -> tuple[list[int], list[int]]:
-        chosen = found
-        if database.locks_rows:  # pass over what another worker is just claiming
-            chosen = _chosen(connection, tables, now, limit, room, look_around, lock=True)
-        return _lease(connection, tables, chosen, token, now, now + lease)
+    def look(connection: Connection, lock: bool) -> _Look:
+        return _chosen(connection, tables, now, limit, room, look_around, lock)
 
-    leased, poisoned = database.write(work)
-    return database.read(lambda c: _read(c, tables, leased, token)), poisoned
+    if database.locks_rows:  # and passes over what another worker is just claiming
+        return _claimed(database, lambda c: look(c, True), token, now, lease)
+    # Whoever looks with the lock in hand keeps others waiting meanwhile, and an idle look is no
+    # write.
+    found = database.read(lambda c: look(c, False))
+    return _claimed(database, lambda _: found, token, now, lease) if found.chosen else ([], [])
 
 
 def claim_these(
@@ -90,13 +87,34 @@ def claim_these(
     """
     tables = database.tables
 
-    def work(connection: Connection) -> tuple[list[int], list[int]]:
+    def look(connection: Connection) -> _Look:
         _release(connection, tables, delivery_ids, now)
-        chosen = _due_of(connection, tables, now, delivery_ids)
-        return _lease(connection, tables, chosen, token, now, now + lease)
+        return _due_of(connection, tables, now, delivery_ids)
 
-    leased, poisoned = database.write(work)
-    return database.read(lambda c: _read(c, tables, leased, token)), poisoned
+    return _claimed(database, look, token, now, lease)
+
+
+def _claimed(
+    database: Database, look: Callable[[Connection], _Look], token: str, now: int, lease: int
+) -> tuple[list[Claimed], list[int]]:
+    """Lease what ``look`` chooses; what is read besides is read without a lock in hand."""
+    tables, until = database.tables, now + lease
+
+    def work(connection: Connection) -> tuple[_Look, list[int], list[int]]:
+        found = look(connection)
+        return found, *_lease(connection, tables, found.chosen, token, now, until)
+
+    found, leased, poisoned = database.write(work, by_index=True)
+    if not leased:
+        return [], poisoned
+    messages = database.read(lambda c: _messages(c, tables, found, leased), by_index=True)
+    ready = [
+        _ready(found.deliveries[one], token, until, messages, found.receivers)
+        for one in leased
+        # Missing is what was erased between the looks: it is not to be sent.
+        if found.deliveries[one].message_id in messages
+    ]
+    return ready, poisoned
 
 
 def enqueue(database: Database, *, now: int, until: int, limit: int, cap: int) -> list[int]:
@@ -112,22 +130,22 @@ def enqueue(database: Database, *, now: int, until: int, limit: int, cap: int) -
 
     def work(connection: Connection) -> list[int]:
         held = _held(connection, tables, now)
-        chosen = _chosen(
-            connection, tables, now, limit, lambda s: cap - held[s], True, lock=database.locks_rows
+        found = _chosen(
+            connection, tables, now, limit, lambda s: cap - held[s], True, database.locks_rows
         )
-        ids = [one.delivery_id for one in chosen]
+        ids = [one.delivery_id for one in found.chosen]
         dialect = connection.dialect.name
         values = {"ids": as_list(dialect, ids), "now": now, "to_token": ENQUEUED, "until": until}
         connection.execute(statements.enqueued(tables, dialect), values)
         return ids
 
-    any_due = database.read(lambda c: _due(c, tables, now, 1, lock=False))
-    return database.write(work) if any_due else []
+    any_due = database.read(lambda c: _due(c, tables, now, 1, lock=False), by_index=True)
+    return database.write(work, by_index=True) if any_due else []
 
 
 def release(database: Database, delivery_ids: Sequence[int], *, now: int) -> None:
     """Put back what was enqueued, and could not be handed on."""
-    database.write(lambda c: _release(c, database.tables, delivery_ids, now))
+    database.write(lambda c: _release(c, database.tables, delivery_ids, now), by_index=True)
 
 
 def _release(connection: Connection, tables: Tables, delivery_ids: Sequence[int], now: int) -> None:
@@ -146,6 +164,42 @@ def _held(connection: Connection, tables: Tables, now: int) -> Counter[str]:
     return Counter({subscription_id: count for subscription_id, count in rows})
 
 
+class _Row(NamedTuple):
+    """What is read of a delivery that is due."""
+
+    id: int
+    subscription_id: str
+    claims: int
+    attempts: int
+    attempts_before_replay: int
+    message_id: str
+    line: str | None
+
+
+class _Receiver(NamedTuple):
+    """What is read of a subscription."""
+
+    id: str
+    status: str
+    paused_until: int
+    tenant: str | None
+    url: str
+    secret: bytes | None
+    options: bytes | None
+    confirmed_at: int | None
+    callback: str | None
+    failing_since: int | None
+    terms: str | None
+
+
+class _Look(NamedTuple):
+    """What a look at the queue chose, and what it has read, by id."""
+
+    chosen: list[Candidate]
+    deliveries: dict[int, _Row]
+    receivers: dict[str, _Receiver]
+
+
 def _chosen(
     connection: Connection,
     tables: Tables,
@@ -153,25 +207,25 @@ def _chosen(
     limit: int,
     room: Callable[[str], int],
     look_around: bool,
-    lock: bool = False,
-) -> list[Candidate]:
+    lock: bool,
+) -> _Look:
     """What to lease: the oldest first, but where a few subscriptions block the front, past them."""
     wanted = limit + min(3 * limit, _LOOK_AHEAD)
-    rows = _due(connection, tables, now, wanted, lock)
-    chosen = pick(rows, limit, room)
-    if len(rows) < wanted or len(chosen) >= limit and not look_around:
-        return chosen
+    deliveries = {row.id: row for row in _due(connection, tables, now, wanted, lock)}
+    receivers = _receivers(connection, tables, deliveries.values())
+    chosen = pick(_candidates(deliveries, receivers, now), limit, room)
+    if len(deliveries) < wanted or len(chosen) >= limit and not look_around:
+        return _Look(chosen, deliveries, receivers)
     others = _open_subscriptions(connection, tables, now, limit, room)
     if not others:
-        return chosen
-    known = {candidate.delivery_id for candidate in rows}
-    seen = {candidate.subscription_id for candidate in rows}
-    unseen = [one for one in others if one not in seen]
-    asked = unseen or others
+        return _Look(chosen, deliveries, receivers)
+    asked = [one for one in others if one not in receivers] or others
     each = _PASSED_OVER * max(1, *(room(one) for one in asked))
     more = _due(connection, tables, now, wanted, lock, asked, min(each, wanted))
-    rows += [one for one in more if one.delivery_id not in known]
-    return pick(rows, limit, room)
+    deliveries |= {row.id: row for row in more}
+    receivers |= _receivers(connection, tables, more)
+    chosen = pick(_candidates(deliveries, receivers, now), limit, room)
+    return _Look(chosen, deliveries, receivers)
 
 
 def _due(
@@ -182,7 +236,7 @@ def _due(
     lock: bool,
     only: Sequence[str] | None = None,
     each: int = 0,
-) -> list[Candidate]:
+) -> list[_Row]:
     """The oldest due deliveries.
 
     :param only: of these subscriptions.
@@ -193,43 +247,49 @@ def _due(
     if only is not None:
         values["ids"] = as_list(dialect, only)
     rows = fetch(connection, statements.due(tables, dialect, lock, only is not None), values)
-    return _candidates(connection, tables, now, rows)
+    return [_Row(*row) for row in rows]
 
 
-def _due_of(
-    connection: Connection, tables: Tables, now: int, delivery_ids: Sequence[int]
-) -> list[Candidate]:
+def _due_of(connection: Connection, tables: Tables, now: int, delivery_ids: Sequence[int]) -> _Look:
     """Those of the given deliveries that are due; they stay locked."""
     dialect = connection.dialect.name
     values = {"ids": as_list(dialect, delivery_ids), "now": now}
     rows = fetch(connection, statements.due_of(tables, dialect), values)
-    return _candidates(connection, tables, now, rows)
+    deliveries = {row.id: row for row in (_Row(*row) for row in rows)}
+    receivers = _receivers(connection, tables, deliveries.values())
+    return _Look(_candidates(deliveries, receivers, now), deliveries, receivers)
+
+
+def _receivers(
+    connection: Connection, tables: Tables, deliveries: Collection[_Row]
+) -> dict[str, _Receiver]:
+    """The subscriptions of deliveries, each read once however often it occurs."""
+    if not deliveries:
+        return {}
+    dialect = connection.dialect.name
+    ids = as_list(dialect, {one.subscription_id for one in deliveries})
+    rows = fetch(connection, statements.receivers(tables, dialect), {"ids": ids})
+    return {row[0]: _Receiver(*row) for row in rows}
 
 
 def _candidates(
-    connection: Connection, tables: Tables, now: int, rows: Sequence[Any]
+    deliveries: Mapping[int, _Row], receivers: Mapping[str, _Receiver], now: int
 ) -> list[Candidate]:
-    states = _states(connection, tables, {row[1] for row in rows}, now) if rows else {}
-    found = []
-    for delivery_id, subscription_id, claims, attempts, before in rows:
-        state = states.get(subscription_id)
-        if state is not None:  # not deleted between the two looks
-            first = attempts == before
-            found.append(Candidate(delivery_id, subscription_id, claims, first, *state))
-    return found
-
-
-def _states(
-    connection: Connection, tables: Tables, ids: set[str], now: int
-) -> dict[str, tuple[bool, bool, str | None]]:
-    """Whether subscriptions are disabled, whether they are paused, and whose they are."""
-    dialect, found = connection.dialect.name, {}
-    asked = statements.states(tables, dialect)
-    rows = fetch(connection, asked, {"ids": as_list(dialect, ids)})
-    for subscription_id, status, paused_until, tenant in rows:
-        disabled = status != SubscriptionStatus.ENABLED
-        found[subscription_id] = (disabled, paused_until > now and not disabled, tenant)
-    return found
+    states = {}
+    for one in receivers.values():
+        disabled = one.status != SubscriptionStatus.ENABLED
+        states[one.id] = disabled, one.paused_until > now and not disabled, one.tenant
+    return [
+        Candidate(
+            row.id,
+            row.subscription_id,
+            row.claims,
+            row.attempts == row.attempts_before_replay,
+            *states[row.subscription_id],
+        )
+        for row in deliveries.values()
+        if row.subscription_id in states  # not deleted between the two looks
+    ]
 
 
 def _open_subscriptions(
@@ -273,59 +333,75 @@ def _lease(
             connection.execute(statements.set_aside(tables, dialect), values)
             lines.let_follow(connection, tables, ids, now)
     if leased:
-        values = {"ids": as_list(dialect, leased), "now": now, "to_token": token, "until": until}
-        connection.execute(statements.lease(tables, dialect), values)
+        leased = _leased(connection, tables, leased, token, now, until)
     return leased, poisoned
 
 
-def _read(connection: Connection, tables: Tables, ids: Sequence[int], token: str) -> list[Claimed]:
-    """What was leased; messages and subscriptions are read once, however often they occur."""
-    if not ids:
-        return []
+def _leased(
+    connection: Connection, tables: Tables, ids: list[int], token: str, now: int, until: int
+) -> list[int]:
+    """Lease what is still due, and say what that was."""
     dialect = connection.dialect.name
-    values = {"ids": as_list(dialect, ids), "token": token}
-    rows = fetch(connection, statements.leased(tables, dialect), values)
-
-    def by_id(query: Any, column: int) -> dict[str, Any]:
-        wanted = {"ids": as_list(dialect, {row[column] for row in rows})}
-        return {found: rest for found, *rest in fetch(connection, query, wanted)}
-
-    messages = by_id(statements.bodies(tables, dialect), 3)
-    receivers = by_id(statements.receivers(tables, dialect), 4)
-    found = {
-        row[0]: _claimed(row, token, messages[row[3]], receivers[row[4]])
-        for row in rows
-        # Missing is what was erased or deleted between the looks: it is not to be sent.
-        if row[3] in messages and row[4] in receivers
-    }
-    return [found[delivery_id] for delivery_id in ids if delivery_id in found]
+    given = as_list(dialect, ids)
+    values = {"ids": given, "now": now, "to_token": token, "until": until}
+    changed = connection.execute(statements.lease(tables, dialect), values).rowcount
+    if changed == len(ids):
+        return ids
+    rows = fetch(connection, statements.leased(tables, dialect), {"ids": given, "token": token})
+    mine = {row[0] for row in rows}
+    return [one for one in ids if one in mine]
 
 
-def _claimed(row: Any, token: str, message: Any, receiver: Any) -> Claimed:
-    delivery_id, attempts, before, message_id, subscription_id, due_at, line = row
-    name, body, sent_at, trace = message
-    tenant, url, secret, options, confirmed_at, callback, failing_since, terms = receiver
+def _messages(
+    connection: Connection, tables: Tables, found: _Look, leased: Sequence[int]
+) -> dict[str, _Message]:
+    """The messages of what was leased, each read once however often it occurs."""
+    dialect = connection.dialect.name
+    wanted = as_list(dialect, {found.deliveries[one].message_id for one in leased})
+    rows = fetch(connection, statements.bodies(tables, dialect), {"ids": wanted})
+    return {row[0]: _Message(*row) for row in rows}
+
+
+class _Message(NamedTuple):
+    """What is read of a message."""
+
+    id: str
+    name: str
+    body: bytes
+    created_at: int
+    trace: str | None
+
+
+def _ready(
+    row: _Row,
+    token: str,
+    until: int,
+    messages: Mapping[str, _Message],
+    receivers: Mapping[str, _Receiver],
+) -> Claimed:
+    message, receiver = messages[row.message_id], receivers[row.subscription_id]
+    secret, options = receiver.secret, receiver.options
     return Claimed(
-        delivery_id=delivery_id,
+        delivery_id=row.id,
         token=token,
-        number=attempts,
-        position=attempts - before,
-        message_id=message_id,
-        name=name,
-        sent_at=sent_at,
-        trace=trace,
-        body=bytes(body),
-        subscription_id=subscription_id,
-        tenant=tenant,
-        url=url,
+        number=row.attempts + 1,
+        position=row.attempts + 1 - row.attempts_before_replay,
+        message_id=message.id,
+        name=message.name,
+        sent_at=message.created_at,
+        trace=message.trace,
+        body=bytes(message.body),
+        subscription_id=receiver.id,
+        tenant=receiver.tenant,
+        url=receiver.url,
         sealed_secret=None if secret is None else bytes(secret),
         sealed_options=None if options is None else bytes(options),
-        confirmed=confirmed_at is not None,
-        callback=callback,
-        terms=terms_of(terms),
-        line=line,
-        until=due_at,
-        failing_since=failing_since,
+        confirmed=receiver.confirmed_at is not None,
+        callback=receiver.callback,
+        terms=terms_of(receiver.terms),
+        line=row.line,
+        until=until,
+        failing_since=receiver.failing_since,
     )
 
 

@@ -62,7 +62,10 @@ def due_of(tables: Tables, dialect: str) -> Select[Any]:
 
 def _candidates(tables: Tables) -> Select[Any]:
     d = tables.deliveries.c
-    return select(d.id, d.subscription_id, d.claims, d.attempts, d.attempts_before_replay)
+    return select(
+        d.id, d.subscription_id, d.claims, d.attempts, d.attempts_before_replay, d.message_id,
+        d.line,
+    )  # fmt: skip
 
 
 @once_for_each
@@ -115,13 +118,6 @@ def next_due(tables: Tables) -> Select[Any]:
 
 
 @once_for_each
-def states(tables: Tables, dialect: str) -> Select[Any]:
-    """Whether subscriptions are enabled and paused, and whose. Parameter: ``ids``."""
-    s = tables.subscriptions.c
-    return select(s.id, s.status, s.paused_until, s.tenant).where(among(dialect, s.id, "ids"))
-
-
-@once_for_each
 def open_subscriptions(tables: Tables) -> Select[Any]:
     """Subscriptions that have due deliveries and no pause. Parameter: ``now``."""
     d, s = tables.deliveries.c, tables.subscriptions.c
@@ -170,19 +166,16 @@ def still_due(tables: Tables, dialect: str) -> Update:
 def leased(tables: Tables, dialect: str) -> Select[Any]:
     """What was leased. Parameters: ``ids`` and ``token``."""
     d = tables.deliveries.c
-    return select(
-        d.id, d.attempts, d.attempts_before_replay, d.message_id, d.subscription_id, d.due_at,
-        d.line,
-    ).where(among(dialect, d.id, "ids"), d.token == bindparam("token"))  # fmt: skip
+    return select(d.id).where(among(dialect, d.id, "ids"), d.token == bindparam("token"))
 
 
 @once_for_each
 def receivers(tables: Tables, dialect: str) -> Select[Any]:
-    """What an attempt needs of its subscription. Parameter: ``ids``."""
+    """What claims and attempts need of subscriptions. Parameter: ``ids``."""
     s = tables.subscriptions.c
     return select(
-        s.id, s.tenant, s.url, s.sealed_secret, s.sealed_options, s.confirmed_at, s.callback,
-        s.failing_since, s.terms,
+        s.id, s.status, s.paused_until, s.tenant, s.url, s.sealed_secret, s.sealed_options,
+        s.confirmed_at, s.callback, s.failing_since, s.terms,
     ).where(among(dialect, s.id, "ids"))  # fmt: skip
 
 

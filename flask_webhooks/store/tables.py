@@ -170,7 +170,7 @@ def _deliveries(metadata: MetaData, prefix: str) -> Table:
         Column("settled_at", BigInteger),
         Column("line", _short(200)),  # of an ordered subscription: the key, or empty
         UniqueConstraint("message_id", "subscription_id", name=f"{prefix}deliveries_once"),
-        Index(f"{prefix}deliveries_due", "status", "due_at"),
+        Index(f"{prefix}deliveries_due", "status", "due_at", "id"),
         Index(f"{prefix}deliveries_of_subscription", "subscription_id", "status", "due_at"),
         _only_where(
             Index(f"{prefix}deliveries_in_line", "subscription_id", "line", "status", "id"),
