@@ -45,10 +45,10 @@ DOORS = {
     "marshmallow": ("describe", "manage.api"),
     "jsonschema_rs": ("describe",),
     "requests": ("deliver.transport", "deliver.connections"),
-    "urllib3": ("deliver.deadline", "deliver.exchange"),
+    "urllib3": ("deliver.deadline",),
     "httptools": ("deliver.exchange",),
     "certifi": (),
-    "socket": ("deliver.dialling", "deliver.connections", "deliver.exchange"),
+    "socket": ("deliver.dialling", "deliver.connections", "deliver.exchange", "deliver.polling"),
     "ssl": ("deliver.connections", "deliver.exchange"),
     # Other ways out, which nobody takes.
     **dict.fromkeys(

@@ -1070,7 +1070,7 @@ class Packets:
 
 def read(data: bytes, cuts: list[int]) -> Any:
     try:
-        with mock.patch("flask_webhooks.deliver.exchange._Readiness"):  # it is always ready
+        with mock.patch("flask_webhooks.deliver.exchange.Readiness"):  # it is always ready
             wire = Wire(cast(Any, Packets(data, cuts)), 0.0)
             message = Message(head=b"POST", limit=100)
             answer = wire.exchange(message, Deadline(9, lambda: 0.0))

@@ -169,8 +169,10 @@ class Attempting:
 
     def is_confirmed(self, claimed: Claimed) -> bool:
         """Whether no owner is to be asked before."""
-        passed = claimed.confirmed or _owned(claimed) in self._confirmed
-        return self._ownership is None or passed
+        return self._ownership is None or claimed.confirmed or self._has_passed(claimed)
+
+    def _has_passed(self, claimed: Claimed) -> bool:
+        return bool(self._confirmed) and _owned(claimed) in self._confirmed
 
     def _ask_owner(self, ready: Ready) -> Outcome | None:
         """Make the ownership check that is still to be passed: how it failed, if it did."""
@@ -200,7 +202,7 @@ class Attempting:
             outcome,
             started=ready.started,
             now=self._clock(),
-            confirmed=_owned(ready.claimed) in self._confirmed,
+            confirmed=self._has_passed(ready.claimed),
             uniform=self._uniform,
             mark=ready.mark,
         )

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import takewhile
 from pathlib import Path
 
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
@@ -188,8 +187,10 @@ class Connections:
 
     def _newest(self, origin: _Origin, now: float) -> Wire | None:
         with self._lock:
-            for wire in list(takewhile(lambda w: now - w.idle_since >= IDLE_SECONDS, self._idle)):
-                self._taken(wire).close()
+            while (
+                self._idle and now - (oldest := next(iter(self._idle))).idle_since >= IDLE_SECONDS
+            ):
+                self._taken(oldest).close()
             wires = self._of.get(origin)
             return self._taken(wires[-1]) if wires else None
 

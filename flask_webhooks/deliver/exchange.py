@@ -1,24 +1,22 @@
 """Exchanges one HTTP/1 request for one answer over a connected socket, inside a deadline.
 
 The socket never blocks: whatever has to be waited for is waited for in :meth:`Wire.exchange`, or
-for many at once in a :class:`Watch`, and both know how long is left. So a receiver that trickles,
+for many at once in a :class:`.Watch`, and both know how long is left. So a receiver that trickles,
 stalls or never reads can't outlive the deadline. llhttp (by httptools) reads the answer, strictly;
 here its size is bounded.
 """
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import httptools
-from urllib3.util import wait
 
 from .deadline import Deadline
 from .outcome import Failure, Reason, explained
+from .polling import Readiness
 
 #: Most bytes of an answer before its body: status lines, headers and interim answers.
 HEAD_LIMIT = 65536
@@ -132,27 +130,6 @@ class _Reader:
                 raise Failure(Reason.protocol, f"the answer is not HTTP/1: {error}") from None
 
 
-class _Readiness:
-    """Waits until a socket can be read, or written to; registered once, not for every wait."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._poll = select.poll() if hasattr(select, "poll") else None
-        self._writing = False
-        if self._poll is not None:
-            self._poll.register(sock, select.POLLIN)
-
-    def wait(self, writing: bool, timeout: float) -> bool:
-        """Wait for seconds at most; whether the socket became ready."""
-        if self._poll is None:  # Windows
-            return wait.wait_for_socket(self._sock, read=True, write=writing, timeout=timeout)
-        if writing is not self._writing:
-            self._writing = writing
-            flags = select.POLLIN | select.POLLOUT if writing else select.POLLIN
-            self._poll.modify(self._sock, flags)
-        return bool(self._poll.poll(timeout * 1000))
-
-
 class Wire:
     """A connected socket and what has to be remembered about it between exchanges.
 
@@ -164,12 +141,12 @@ class Wire:
     def __init__(self, sock: socket.socket, now: float) -> None:
         sock.setblocking(False)
         self._sock = sock
-        self._readiness = _Readiness(sock)
+        self._readiness = Readiness(sock)
         self._reader = _Reader()
         self.born = self.idle_since = now
         self.used = self.reusable = False
         self._message = Message(head=b"")
-        self._unsent: list[memoryview] = []
+        self._unsent: list[bytes | memoryview] = []
         self._received = 0
 
     @property
@@ -208,8 +185,7 @@ class Wire:
         self._received = 0
         # A copy makes one packet of a small request; of a large one it would cost memory.
         head, body = message.head, message.body
-        parts = [head + body] if len(body) < _CHUNK else [head, body]
-        self._unsent = [memoryview(part) for part in parts]
+        self._unsent = [head + body] if len(body) < _CHUNK else [head, body]
 
     def advance(self, deadline: Deadline) -> bool:
         """Send and read what can be now, without waiting; whether the exchange is over.
@@ -275,8 +251,9 @@ class Wire:
         unsent = self._unsent
         try:
             while unsent:
-                sent = self._sock.send(unsent[0])
-                unsent[:1] = [unsent[0][sent:]] if sent < len(unsent[0]) else []
+                part = unsent[0]
+                sent = self._sock.send(part)
+                unsent[:1] = [memoryview(part)[sent:]] if sent < len(part) else []
         except _NOT_NOW:
             pass
         except OSError:  # what the peer said before it stopped reading is worth more
@@ -313,71 +290,3 @@ class Wire:
         if not reader.head_done:
             raise Failure(Reason.connect, "the peer closed the connection before an answer")
         reader.answer.truncated = reader.framed
-
-
-def noisy(wires: Sequence[Wire]) -> list[Wire]:
-    """Those of idle connections on which something has arrived, if only their end."""
-    if not hasattr(select, "poll"):  # Windows
-        return select.select(wires, [], [], 0)[0]
-    poll = select.poll()
-    for wire in wires:
-        poll.register(wire, select.POLLIN)
-    heard = {descriptor for descriptor, _ in poll.poll(0)}
-    return [wire for wire in wires if wire.fileno() in heard] if heard else []
-
-
-class Watch:
-    """Waits for many sockets at once, on one thread; any thread may end the wait."""
-
-    def __init__(self) -> None:
-        self._poll = select.poll() if hasattr(select, "poll") else None  # Windows has none
-        self._sending: dict[int, bool] = {}
-        self._bell, self._rope = socket.socketpair()
-        self._bell.setblocking(False)
-        self._rope.setblocking(False)
-        self._rung = False
-        self.add(self._bell.fileno())
-
-    def add(self, descriptor: int, sending: bool = False) -> None:
-        """Wait for a socket to be readable, and writable where something is still to be sent."""
-        self._sending[descriptor] = sending
-        if self._poll is not None:
-            flags = select.POLLIN | select.POLLOUT if sending else select.POLLIN
-            self._poll.register(descriptor, flags)
-
-    def remove(self, descriptor: int) -> None:
-        """Wait for it no more. To be said before it is closed: its number may come again."""
-        del self._sending[descriptor]
-        if self._poll is not None:
-            self._poll.unregister(descriptor)
-
-    def wait(self, seconds: float | None) -> list[int]:
-        """The sockets that can go on; waits for one so long at most, or until :meth:`wake`."""
-        ready = self._ready(seconds)
-        bell = self._bell.fileno()
-        if bell in ready:
-            ready.remove(bell)
-            self._bell.recv(64)
-            # Only now: whoever finds it rung doesn't ring, and the caller looks after this.
-            self._rung = False
-        return ready
-
-    def _ready(self, seconds: float | None) -> list[int]:
-        if self._poll is None:
-            sending = [one for one, still in self._sending.items() if still]
-            return list({*sum(select.select([*self._sending], sending, [], seconds)[:2], [])})
-        waited = None if seconds is None else max(seconds, 0.0) * 1000
-        return [descriptor for descriptor, _ in self._poll.poll(waited)]
-
-    def wake(self) -> None:
-        """End the wait that is under way, or the next one. Never blocks."""
-        if not self._rung:
-            self._rung = True
-            try:
-                self._rope.send(b"\0")
-            except OSError:  # closed meanwhile: nobody waits any more
-                return
-
-    def close(self) -> None:
-        self._bell.close()
-        self._rope.close()

@@ -11,8 +11,9 @@ from math import inf
 from typing import Generic, TypeVar
 
 from .connections import Begun
-from .exchange import Watch, Wire, noisy
+from .exchange import Wire
 from .outcome import Outcome
+from .polling import Watch, noisy
 from .transport import Outgoing, Transport
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class Together(Generic[T]):
         self._watch = Watch()
         self._under_way: dict[int, tuple[Begun, T]] = {}
         #: Those that were begun, and nothing is sent of yet.
-        self._begun: list[Wire] = []
+        self._begun: dict[int, Wire] = {}
         #: No deadline passes before; there may be none that passes then.
         self._first_deadline = inf
 
@@ -51,8 +52,9 @@ class Together(Generic[T]):
         begun = self._transport.begin(outgoing)
         if not isinstance(begun, Begun):
             return begun
-        self._under_way[begun.wire.fileno()] = begun, what
-        self._begun.append(begun.wire)
+        descriptor = begun.wire.fileno()
+        self._under_way[descriptor] = begun, what
+        self._begun[descriptor] = begun.wire
         self._first_deadline = min(self._first_deadline, begun.deadline.ends)
         return UNDER_WAY
 
@@ -90,15 +92,14 @@ class Together(Generic[T]):
         return max(self._first_deadline - self._transport.now(), 0.0)
 
     def _push(self, ended: list[tuple[T, Outcome | None]]) -> None:
-        for wire in noisy(self._begun):
-            self._begun.remove(wire)
-            _, what = self._under_way.pop(wire.fileno())
-            wire.close()
+        for descriptor in noisy(self._begun):
+            self._begun.pop(descriptor).close()
+            _, what = self._under_way.pop(descriptor)
             ended.append((what, None))
         # All in a row: a receiver on the same machine is woken once, not for each.
-        for wire in self._begun:
+        for descriptor, wire in self._begun.items():
             wire.push()
-            self._watch.add(wire.fileno(), wire.sending)
+            self._watch.add(descriptor, wire.sending)
         self._begun.clear()
 
     def _advance_overdue(self, ended: list[tuple[T, Outcome | None]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -89,7 +89,7 @@ class Transport:
         """Make one attempt. Never raises, but for ``KeyboardInterrupt`` and its like."""
         started = self._clock() - outgoing.spent
         try:
-            answer = self._adapted(outgoing, self._route(outgoing.url))
+            answer = self._adapted(outgoing, self._route(outgoing.url, False))
         except Exception as error:
             return self._failed(error, started)
         return self._answered(answer, started)
@@ -102,7 +102,7 @@ class Transport:
         """
         started = self._clock() - outgoing.spent
         try:
-            begun: Begun | None = self._adapted(outgoing, self._route(outgoing.url, together=True))
+            begun: Begun | None = self._adapted(outgoing, self._route(outgoing.url, True))
             return begun
         except Exception as error:
             return self._failed(error, started)
@@ -197,13 +197,22 @@ class _Route:
 
 
 class _Request(PreparedRequest):
-    """A prepared request that knows its judged route."""
+    """A prepared request that knows its judged route.
 
-    route: _Route
+    It has what an adapter looks at, and nothing of what a ``Session`` would.
+    """
+
+    def __init__(self, outgoing: Outgoing, route: _Route) -> None:
+        self.method = outgoing.method
+        self.url = outgoing.url
+        # A plain dict: requests' own would fold names, slowly.
+        self.headers = cast(Any, wire_headers(outgoing.headers, outgoing.body, route.host))
+        self.body = outgoing.body
+        self.route = route
 
 
 def _route(
-    rules: UrlRules, connections: Connections, limit: int, url: str, together: bool = False
+    rules: UrlRules, connections: Connections, limit: int, url: str, together: bool
 ) -> _Route:
     destination = check_url(url, rules)
     return _Route(
@@ -218,44 +227,42 @@ def _route(
 def _prepared(outgoing: Outgoing, route: _Route) -> _Request:
     if outgoing.method not in _METHODS:
         raise Failure(Reason.blocked, f"method {outgoing.method[:20]!r} is not one we send")
-    request = _Request()
-    request.method = outgoing.method
-    request.url = outgoing.url
-    # A plain dict: requests' own would fold names, slowly.
-    request.headers = cast(Any, wire_headers(outgoing.headers, outgoing.body, route.host))
-    request.body = outgoing.body
-    request.route = route
-    return request
+    return _Request(outgoing, route)
 
 
-def wire_headers(given: Iterable[tuple[str, str]], body: bytes, host: str) -> dict[str, str]:
+def wire_headers(given: Sequence[tuple[str, str]], body: bytes, host: str) -> dict[str, str]:
     """All headers of a request, as they are sent and in that order.
 
     :raises Failure: one of those given breaks a rule.
     """
-    headers = {"Host": host, "Accept-Encoding": "identity"}
-    seen = set()
-    for name, value in given:
-        lowered = _header_name(name)
-        if lowered in seen:
-            raise Failure(Reason.blocked, f"header {name} is given twice")
-        if not (value.isascii() and value.isprintable()):
-            raise Failure(Reason.blocked, f"header {name} holds other than printable ASCII")
-        seen.add(lowered)
-        headers[name] = value
-    if "accept" not in seen:
+    headers = {"Host": host, "Accept-Encoding": "identity", **dict(given)}
+    accepts = _accepts(tuple([name for name, _ in given]))
+    if not _is_plain("".join([value for _, value in given])):
+        wrong = next(name for name, value in given if not _is_plain(value))
+        raise Failure(Reason.blocked, f"header {wrong} holds other than printable ASCII")
+    if not accepts:
         headers["Accept"] = "*/*"
     headers["Content-Length"] = str(len(body))
     return headers
 
 
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable()
+
+
 @functools.lru_cache(1024)
-def _header_name(name: str) -> str:
-    if not is_name(name):
-        raise Failure(Reason.blocked, f"header name {name[:40]!r} is no token")
-    if folded(name) in _OURS:
-        raise Failure(Reason.blocked, f"header {name} is the transport's own")
-    return folded(name)
+def _accepts(names: tuple[str, ...]) -> bool:
+    """Judge the names of the headers that are given, and tell whether ``Accept`` is among them."""
+    seen = set()
+    for name in names:
+        if not is_name(name):
+            raise Failure(Reason.blocked, f"header name {name[:40]!r} is no token")
+        if folded(name) in _OURS:
+            raise Failure(Reason.blocked, f"header {name} is the transport's own")
+        if folded(name) in seen:
+            raise Failure(Reason.blocked, f"header {name} is given twice")
+        seen.add(folded(name))
+    return "accept" in seen
 
 
 class _Adapter(HTTPAdapter):
