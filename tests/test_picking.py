@@ -14,7 +14,10 @@ def one(
     disabled: bool = False,
     paused: bool = False,
 ) -> Candidate:
-    return Candidate(delivery_id, subscription, 0, first_try, disabled, paused, tenant)
+    attempts = 2 if first_try else 3
+    return Candidate(
+        delivery_id, subscription, 0, attempts, 2, "msg_1", None, disabled, paused, tenant
+    )
 
 
 def ids(candidates: object) -> list[int]:

@@ -29,7 +29,7 @@ from flask_webhooks.rules.sealing import KeyRing
 from flask_webhooks.rules.signing import new_secret
 from flask_webhooks.rules.terms import Terms
 from flask_webhooks.rules.urls import UrlRules
-from flask_webhooks.store import lists, subscriptions
+from flask_webhooks.store import lists, queue, subscriptions
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import Attempt, Settlement, microseconds
 from flask_webhooks.store.tables import make_tables
@@ -548,6 +548,52 @@ def test_a_backlog_is_claimed_and_settled_in_batches(bench: Bench) -> None:
     bench.run()
     assert len(bench.receiver.sent) == 1000
     assert len(written) < 100
+
+
+def test_an_outcome_is_written_with_the_next_claim(bench: Bench) -> None:
+    """One transaction for both: each commit waits for the disk."""
+    worker = bench.worker()
+    bench.subscribe()
+    bench.send()
+    worker.step()
+    until(lambda: worker._senders.done)
+    bench.send(first=1)
+    while worker.intake.fan_out():
+        pass
+    begun: list[str] = []
+
+    def note(conn: object, cursor: object, statement: str, *_: object) -> None:
+        begun.append(statement)
+
+    event.listen(bench.database.engine, "before_cursor_execute", note)
+    worker.step()
+    assert len([statement for statement in begun if statement.startswith("BEGIN")]) == 1
+    worker.run_until_idle()
+    assert [status for status, _, _ in bench.standing()] == ["delivered"] * 2
+
+
+@pytest.mark.parametrize("failing", ["_lease", "_messages"])
+def test_an_outcome_is_written_though_what_is_beside_it_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Whether the claim fails before its commit or after; and it is told of once."""
+    worker = bench.worker()
+    bench.subscribe()
+    bench.send()
+    worker.step()
+    until(lambda: worker._senders.done)
+    bench.send(first=1)
+
+    def fail(*_: object) -> None:
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="the disk is gone"):
+        patched.setattr(queue, failing, fail)
+        worker.step()
+    assert [status for status, _, _ in bench.standing()] == ["delivered", "pending"]
+    bench.now += 31  # a lease that was written has ended by then
+    worker.run_until_idle()
+    assert bench.told == [("delivered", "accepted", None)] * 2
 
 
 def test_what_waited_too_long_for_a_thread_is_handed_back(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from ..rules.rates import Rates
 from ..store import outbox, queue
 from ..store.database import Database
 from ..store.records import Claimed, Settlement, microseconds
+from ..store.settling import Batch
 from .judging import Policies
 from .senders import Senders
 from .witness import Witness
@@ -68,20 +69,21 @@ class Intake:
         self._messages = _MESSAGES
         self.next_due: int | None = None
 
-    def note_ended(self, settlement: Settlement) -> None:
-        """Say that a delivery is over: the more of a subscription end, the more are leased."""
-        self._ended[settlement.claimed.subscription_id] += 1
+    def note_ended(self, settlements: Sequence[Settlement]) -> None:
+        """Say what is over: the more of a subscription end, the more are leased."""
+        self._ended.update([one.claimed.subscription_id for one in settlements])
 
-    def take_on(self) -> int:
+    def take_on(self, also: Batch) -> int:
         """Fan out and claim what there is; it waits in the senders' buffer then.
 
+        :param also: what is written with the claim, if there is anything to claim.
         :returns: how much there was to do: how many messages and deliveries.
         """
         done = self.fan_out()
         ahead = min(_MOST_HELD, self._most + 2 * self._ended.total())
         most = min(_LEASED, ahead - self._senders.buffer.occupied)
         if most > 0:
-            done += self._claim(most)
+            done += self._claim(most, also)
         if not done:
             tables = self._database.tables
             self.next_due = self._database.read(
@@ -127,7 +129,7 @@ class Intake:
         self._policies.forget()
         return claimed
 
-    def _claim(self, limit: int) -> int:
+    def _claim(self, limit: int, also: Batch) -> int:
         claimed, poisoned = queue.claim(
             self._database,
             token=token_hex(16),
@@ -136,6 +138,7 @@ class Intake:
             limit=limit,
             room=self._room,
             look_around=self._is_time_to_look_around(),
+            also=also,
         )
         self._tell_poisoned(poisoned)
         self._ended.clear()

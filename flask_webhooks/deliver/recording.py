@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
-from ..store import queue, settling
+from ..store import queue
 from ..store.database import Database
-from ..store.records import Settlement, microseconds
+from ..store.records import microseconds
+from ..store.settling import Batch, Written
 from .senders import Senders
 from .witness import Witness
 
@@ -19,13 +21,6 @@ logger = logging.getLogger("flask_webhooks.worker")
 BATCH = 128
 
 T = TypeVar("T")
-
-
-class Written(NamedTuple):
-    """An outcome that stands in the database, and why it disabled its subscription, if it did."""
-
-    settlement: Settlement
-    disabled: str | None
 
 
 class Recorder:
@@ -49,21 +44,39 @@ class Recorder:
         self._witness = witness
         self._disable_after = microseconds(disable_after)
         self._clock = clock
+        self._untold: deque[Written] = deque()
 
-    def write(self) -> list[Written]:
-        """Write all that has ended, and hand back what was not attempted.
+    def write(self) -> None:
+        """Write all that has ended, and hand back what was not attempted."""
+        self.hand_back()
+        for _ in range(0, len(self._senders.done), BATCH):
+            with self.batch():
+                pass
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """The first of what has ended: written by whoever likes meanwhile, or in the end.
 
         What can't be written stays where it was: an outcome that is lost is a duplicate later.
         """
-        self._write_returned()
-        written: list[Written] = []
-        for _ in range(0, len(self._senders.done), BATCH):
-            written += self._write_ended()
-        return written
+        now = microseconds(self._clock())
+        batch = Batch(_taken(self._senders.done, BATCH), now=now, disable_after=self._disable_after)
+        try:
+            yield batch
+        finally:
+            self._end(batch)
 
-    def tell(self, written: Sequence[Written]) -> None:
+    def _end(self, batch: Batch) -> None:
+        try:
+            batch.write_alone(self._database)
+        except BaseException:
+            self._senders.done.extendleft(reversed(batch.settlements))
+            raise
+        self._untold += batch.written()
+
+    def tell(self) -> None:
         """Tell of what was written."""
-        for one in written:
+        for one in _taken(self._untold, len(self._untold)):
             try:
                 self._witness.settled(one.settlement, one.disabled)
             except Exception:
@@ -71,39 +84,21 @@ class Recorder:
                     "Nobody was told of delivery %s.", one.settlement.claimed.delivery_id
                 )
 
-    def _write_ended(self) -> list[Written]:
-        ended = _taken(self._senders.done, BATCH)
-        try:
-            live, disabled = self._database.write(
-                lambda c: settling.settle(
-                    c,
-                    self._database.tables,
-                    ended,
-                    now=self._now(),
-                    disable_after=self._disable_after,
-                ),
-                by_index=True,
-            )
-        except BaseException:
-            self._senders.done.extendleft(reversed(ended))
-            raise
-        return [Written(one, disabled.pop(one.claimed.subscription_id, None)) for one in live]
-
-    def _write_returned(self) -> None:
+    def hand_back(self) -> None:
+        """Hand back what was leased, and not attempted."""
         returned = _taken(self._senders.returned, len(self._senders.returned))
         if not returned:
             return
         try:
             self._database.write(
-                lambda c: queue.hand_back(c, self._database.tables, returned, self._now()),
+                lambda c: queue.hand_back(
+                    c, self._database.tables, returned, microseconds(self._clock())
+                ),
                 by_index=True,
             )
         except BaseException:
             self._senders.returned.extendleft(returned)
             raise
-
-    def _now(self) -> int:
-        return microseconds(self._clock())
 
 
 def _taken(items: deque[T], most: int) -> list[T]:

@@ -24,7 +24,7 @@ from .judging import Policies, Policy
 from .ownership import Ownership
 from .presence import Kind, Presence
 from .purger import Purger
-from .recording import BATCH, Recorder, Written
+from .recording import BATCH, Recorder
 from .senders import Senders
 from .signer import Signer
 from .transport import Transport
@@ -233,25 +233,21 @@ class Worker:
     def step(self) -> int:
         """Write what has ended, fan out, claim and hand out; how much there was to do."""
         with self._stepping:
-            written = self._write()
-            done = len(written)
-            if not self._stopping.is_set():
-                done += self.intake.take_on()
-                self._senders.send()
+            self._recorder.hand_back()
+            with self._recorder.batch() as batch:
+                done = len(batch.settlements)
+                self.intake.note_ended(batch.settlements)
+                if not self._stopping.is_set():
+                    done += self.intake.take_on(batch)
+                    self._senders.send()
             self._low = self._senders.buffer.waiting // 4
-        self._recorder.tell(written)
+        self._recorder.tell()
         return done
 
     def _write_and_tell(self) -> None:
         with self._stepping:
-            written = self._write()
-        self._recorder.tell(written)
-
-    def _write(self) -> list[Written]:
-        written = self._recorder.write()
-        for one in written:
-            self.intake.note_ended(one.settlement)
-        return written
+            self._recorder.write()
+        self._recorder.tell()
 
     def _step_if_possible(self) -> int:
         try:
@@ -277,7 +273,7 @@ class Worker:
 
     def _let_send(self) -> None:
         """Leave the senders alone for a while: a step costs little more for many than for one."""
-        if self._senders.buffer.waiting > self._low:
+        if self._senders.buffer.waiting > self._low and len(self._senders.done) < BATCH:
             self._turn.wait(_SETTLE_EVERY)
         self._turn.clear()
 

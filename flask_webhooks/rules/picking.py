@@ -17,7 +17,11 @@ class Candidate(NamedTuple):
     subscription_id: str
     #: How often it was claimed without any outcome.
     claims: int
-    first_try: bool
+    attempts: int
+    attempts_before_replay: int
+    message_id: str
+    #: The key of its line, when its subscription is ordered.
+    line: str | None
     #: Whether its subscription is disabled, so that it is to be cancelled.
     disabled: bool
     paused: bool
@@ -55,7 +59,8 @@ def in_turn(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
     """All of them, first tries before retries; in each half one of every tenant, then the next."""
     lines: dict[tuple[bool, str | None], list[Candidate]] = {}
     for one in candidates:
-        lines.setdefault((not one.first_try, one.tenant), []).append(one)
+        tried = one.attempts > one.attempts_before_replay
+        lines.setdefault((tried, one.tenant), []).append(one)
     if len(lines) < 2:
         return candidates
     ranked = [

@@ -7,28 +7,23 @@ that come due again by themselves; a worker that comes back late finds that its 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, case, func, select, update
 
-from ..rules.picking import Candidate, pick
+from ..rules.picking import Candidate
 from ..rules.terms import terms_of
 from . import lines, statements
+from .choosing import Choice, Receiver, all_of, choose, is_any_due
 from .database import Database
 from .dialects import as_list, fetch
-from .records import ENQUEUED, IN_LINE, Claimed, DeliveryStatus, SubscriptionStatus
+from .records import ENQUEUED, IN_LINE, Claimed, DeliveryStatus
+from .settling import Batch
 from .tables import Tables
 
 #: A delivery that was claimed so often without any outcome kills its workers: it is set aside.
 CLAIMS_BEFORE_QUARANTINE = 3
-
-# Rows looked at beyond those wanted, so that one busy subscription does not hide the others.
-_LOOK_AHEAD = 48
-
-# Of one of many subscriptions that are looked at: so many times what there is room for, since
-# what was tried before is passed over for what was not.
-_PASSED_OVER = 2
 
 _PENDING = str(DeliveryStatus.PENDING)
 
@@ -56,6 +51,7 @@ def claim(
     limit: int,
     room: Callable[[str], int],
     look_around: bool = False,
+    also: Batch | None = None,
 ) -> tuple[list[Claimed], list[int]]:
     """Lease up to ``limit`` due deliveries.
 
@@ -63,19 +59,24 @@ def claim(
     :param lease: microseconds; longer than an attempt can take.
     :param room: from the id of a subscription to how many of its deliveries may be leased.
     :param look_around: look behind the oldest deliveries as well, where another tenant may wait.
+    :param also: what is written in the same transaction, if there is one.
     :returns: what was leased, and the ids of the deliveries that were set aside as poisonous.
     """
-    tables = database.tables
 
-    def look(connection: Connection, lock: bool) -> _Look:
-        return _chosen(connection, tables, now, limit, room, look_around, lock)
+    def look(connection: Connection) -> Choice:
+        return choose(
+            connection, database.tables, now=now, limit=limit, room=room, look_around=look_around,
+            lock=database.locks_rows,
+        )  # fmt: skip
 
-    if database.locks_rows:  # and passes over what another worker is just claiming
-        return _claimed(database, lambda c: look(c, True), token, now, lease)
+    if database.locks_rows:
+        return _claimed(database, look, token, now, lease, also)
     # Whoever looks with the lock in hand keeps others waiting meanwhile, and an idle look is no
     # write.
-    found = database.read(lambda c: look(c, False))
-    return _claimed(database, lambda _: found, token, now, lease) if found.chosen else ([], [])
+    found = database.read(look)
+    if not found.candidates:
+        return [], []
+    return _claimed(database, lambda _: found, token, now, lease, also)
 
 
 def claim_these(
@@ -87,32 +88,41 @@ def claim_these(
     """
     tables = database.tables
 
-    def look(connection: Connection) -> _Look:
+    def look(connection: Connection) -> Choice:
         _release(connection, tables, delivery_ids, now)
-        return _due_of(connection, tables, now, delivery_ids)
+        return all_of(connection, tables, now, delivery_ids)
 
     return _claimed(database, look, token, now, lease)
 
 
 def _claimed(
-    database: Database, look: Callable[[Connection], _Look], token: str, now: int, lease: int
+    database: Database,
+    look: Callable[[Connection], Choice],
+    token: str,
+    now: int,
+    lease: int,
+    also: Batch | None = None,
 ) -> tuple[list[Claimed], list[int]]:
-    """Lease what ``look`` chooses; what is read besides is read without a lock in hand."""
+    """Lease what ``look`` chooses; what is sent is read without a lock in hand."""
     tables, until = database.tables, now + lease
 
-    def work(connection: Connection) -> tuple[_Look, list[int], list[int]]:
+    def work(connection: Connection) -> tuple[Choice, list[Candidate], list[int]]:
+        if also is not None:
+            also.write(connection, tables)
         found = look(connection)
-        return found, *_lease(connection, tables, found.chosen, token, now, until)
+        return found, *_lease(connection, tables, found.candidates, token, now, until)
 
     found, leased, poisoned = database.write(work, by_index=True)
+    if also is not None:
+        also.note_committed()
     if not leased:
         return [], poisoned
-    messages = database.read(lambda c: _messages(c, tables, found, leased), by_index=True)
+    messages = database.read(lambda c: _messages(c, tables, leased), by_index=True)
     ready = [
-        _ready(found.deliveries[one], token, until, messages, found.receivers)
+        _ready(one, token, until, messages[one.message_id], found.receivers[one.subscription_id])
         for one in leased
         # Missing is what was erased between the looks: it is not to be sent.
-        if found.deliveries[one].message_id in messages
+        if one.message_id in messages
     ]
     return ready, poisoned
 
@@ -130,16 +140,17 @@ def enqueue(database: Database, *, now: int, until: int, limit: int, cap: int) -
 
     def work(connection: Connection) -> list[int]:
         held = _held(connection, tables, now)
-        found = _chosen(
-            connection, tables, now, limit, lambda s: cap - held[s], True, database.locks_rows
-        )
-        ids = [one.delivery_id for one in found.chosen]
+        found = choose(
+            connection, tables, now=now, limit=limit, room=lambda s: cap - held[s],
+            look_around=True, lock=database.locks_rows,
+        )  # fmt: skip
+        ids = [one.delivery_id for one in found.candidates]
         dialect = connection.dialect.name
         values = {"ids": as_list(dialect, ids), "now": now, "to_token": ENQUEUED, "until": until}
         connection.execute(statements.enqueued(tables, dialect), values)
         return ids
 
-    any_due = database.read(lambda c: _due(c, tables, now, 1, lock=False), by_index=True)
+    any_due = database.read(lambda c: is_any_due(c, tables, now), by_index=True)
     return database.write(work, by_index=True) if any_due else []
 
 
@@ -164,152 +175,6 @@ def _held(connection: Connection, tables: Tables, now: int) -> Counter[str]:
     return Counter({subscription_id: count for subscription_id, count in rows})
 
 
-class _Row(NamedTuple):
-    """What is read of a delivery that is due."""
-
-    id: int
-    subscription_id: str
-    claims: int
-    attempts: int
-    attempts_before_replay: int
-    message_id: str
-    line: str | None
-
-
-class _Receiver(NamedTuple):
-    """What is read of a subscription."""
-
-    id: str
-    status: str
-    paused_until: int
-    tenant: str | None
-    url: str
-    secret: bytes | None
-    options: bytes | None
-    confirmed_at: int | None
-    callback: str | None
-    failing_since: int | None
-    terms: str | None
-
-
-class _Look(NamedTuple):
-    """What a look at the queue chose, and what it has read, by id."""
-
-    chosen: list[Candidate]
-    deliveries: dict[int, _Row]
-    receivers: dict[str, _Receiver]
-
-
-def _chosen(
-    connection: Connection,
-    tables: Tables,
-    now: int,
-    limit: int,
-    room: Callable[[str], int],
-    look_around: bool,
-    lock: bool,
-) -> _Look:
-    """What to lease: the oldest first, but where a few subscriptions block the front, past them."""
-    wanted = limit + min(3 * limit, _LOOK_AHEAD)
-    deliveries = {row.id: row for row in _due(connection, tables, now, wanted, lock)}
-    receivers = _receivers(connection, tables, deliveries.values())
-    chosen = pick(_candidates(deliveries, receivers, now), limit, room)
-    if len(deliveries) < wanted or len(chosen) >= limit and not look_around:
-        return _Look(chosen, deliveries, receivers)
-    others = _open_subscriptions(connection, tables, now, limit, room)
-    if not others:
-        return _Look(chosen, deliveries, receivers)
-    asked = [one for one in others if one not in receivers] or others
-    each = _PASSED_OVER * max(1, *(room(one) for one in asked))
-    more = _due(connection, tables, now, wanted, lock, asked, min(each, wanted))
-    deliveries |= {row.id: row for row in more}
-    receivers |= _receivers(connection, tables, more)
-    chosen = pick(_candidates(deliveries, receivers, now), limit, room)
-    return _Look(chosen, deliveries, receivers)
-
-
-def _due(
-    connection: Connection,
-    tables: Tables,
-    now: int,
-    limit: int,
-    lock: bool,
-    only: Sequence[str] | None = None,
-    each: int = 0,
-) -> list[_Row]:
-    """The oldest due deliveries.
-
-    :param only: of these subscriptions.
-    :param each: no more of one of them are needed.
-    """
-    dialect = connection.dialect.name
-    values: dict[str, Any] = {"now": now, "most": limit, "each": each}
-    if only is not None:
-        values["ids"] = as_list(dialect, only)
-    rows = fetch(connection, statements.due(tables, dialect, lock, only is not None), values)
-    return [_Row(*row) for row in rows]
-
-
-def _due_of(connection: Connection, tables: Tables, now: int, delivery_ids: Sequence[int]) -> _Look:
-    """Those of the given deliveries that are due; they stay locked."""
-    dialect = connection.dialect.name
-    values = {"ids": as_list(dialect, delivery_ids), "now": now}
-    rows = fetch(connection, statements.due_of(tables, dialect), values)
-    deliveries = {row.id: row for row in (_Row(*row) for row in rows)}
-    receivers = _receivers(connection, tables, deliveries.values())
-    return _Look(_candidates(deliveries, receivers, now), deliveries, receivers)
-
-
-def _receivers(
-    connection: Connection, tables: Tables, deliveries: Collection[_Row]
-) -> dict[str, _Receiver]:
-    """The subscriptions of deliveries, each read once however often it occurs."""
-    if not deliveries:
-        return {}
-    dialect = connection.dialect.name
-    ids = as_list(dialect, {one.subscription_id for one in deliveries})
-    rows = fetch(connection, statements.receivers(tables, dialect), {"ids": ids})
-    return {row[0]: _Receiver(*row) for row in rows}
-
-
-def _candidates(
-    deliveries: Mapping[int, _Row], receivers: Mapping[str, _Receiver], now: int
-) -> list[Candidate]:
-    states = {}
-    for one in receivers.values():
-        disabled = one.status != SubscriptionStatus.ENABLED
-        states[one.id] = disabled, one.paused_until > now and not disabled, one.tenant
-    return [
-        Candidate(
-            row.id,
-            row.subscription_id,
-            row.claims,
-            row.attempts == row.attempts_before_replay,
-            *states[row.subscription_id],
-        )
-        for row in deliveries.values()
-        if row.subscription_id in states  # not deleted between the two looks
-    ]
-
-
-def _open_subscriptions(
-    connection: Connection, tables: Tables, now: int, limit: int, room: Callable[[str], int]
-) -> list[str]:
-    """Subscriptions that have room and due deliveries: the tenants in turn, the oldest first.
-
-    One look at an index for each subscription: the cost doesn't grow with what the blocked ones
-    have piled up.
-    """
-    turns: Counter[str | None] = Counter()
-    found = []
-    for one, tenant in fetch(connection, statements.open_subscriptions(tables), {"now": now}):
-        if room(one) > 0:
-            found.append((turns[tenant], one))
-            turns[tenant] += 1
-    found.sort(key=lambda pair: pair[0])
-    return [one for _, one in found[:limit]]
-
-
 def _lease(
     connection: Connection,
     tables: Tables,
@@ -317,10 +182,10 @@ def _lease(
     token: str,
     now: int,
     until: int,
-) -> tuple[list[int], list[int]]:
+) -> tuple[list[Candidate], list[int]]:
     live = [one for one in chosen if not one.disabled]
     poisoned = [one.delivery_id for one in live if one.claims >= CLAIMS_BEFORE_QUARANTINE]
-    leased = [one.delivery_id for one in live if one.claims < CLAIMS_BEFORE_QUARANTINE]
+    leased = [one for one in live if one.claims < CLAIMS_BEFORE_QUARANTINE]
     cancelled = [one.delivery_id for one in chosen if one.disabled]
     dialect = connection.dialect.name
     for ids, to_status, to_reason in (
@@ -338,26 +203,31 @@ def _lease(
 
 
 def _leased(
-    connection: Connection, tables: Tables, ids: list[int], token: str, now: int, until: int
-) -> list[int]:
+    connection: Connection,
+    tables: Tables,
+    candidates: list[Candidate],
+    token: str,
+    now: int,
+    until: int,
+) -> list[Candidate]:
     """Lease what is still due, and say what that was."""
     dialect = connection.dialect.name
-    given = as_list(dialect, ids)
-    values = {"ids": given, "now": now, "to_token": token, "until": until}
+    ids = as_list(dialect, [one.delivery_id for one in candidates])
+    values = {"ids": ids, "now": now, "to_token": token, "until": until}
     changed = connection.execute(statements.lease(tables, dialect), values).rowcount
-    if changed == len(ids):
-        return ids
-    rows = fetch(connection, statements.leased(tables, dialect), {"ids": given, "token": token})
+    if changed == len(candidates):
+        return candidates
+    rows = fetch(connection, statements.leased(tables, dialect), {"ids": ids, "token": token})
     mine = {row[0] for row in rows}
-    return [one for one in ids if one in mine]
+    return [one for one in candidates if one.delivery_id in mine]
 
 
 def _messages(
-    connection: Connection, tables: Tables, found: _Look, leased: Sequence[int]
+    connection: Connection, tables: Tables, leased: Sequence[Candidate]
 ) -> dict[str, _Message]:
     """The messages of what was leased, each read once however often it occurs."""
     dialect = connection.dialect.name
-    wanted = as_list(dialect, {found.deliveries[one].message_id for one in leased})
+    wanted = as_list(dialect, {one.message_id for one in leased})
     rows = fetch(connection, statements.bodies(tables, dialect), {"ids": wanted})
     return {row[0]: _Message(*row) for row in rows}
 
@@ -373,19 +243,14 @@ class _Message(NamedTuple):
 
 
 def _ready(
-    row: _Row,
-    token: str,
-    until: int,
-    messages: Mapping[str, _Message],
-    receivers: Mapping[str, _Receiver],
+    one: Candidate, token: str, until: int, message: _Message, receiver: Receiver
 ) -> Claimed:
-    message, receiver = messages[row.message_id], receivers[row.subscription_id]
     secret, options = receiver.secret, receiver.options
     return Claimed(
-        delivery_id=row.id,
+        delivery_id=one.delivery_id,
         token=token,
-        number=row.attempts + 1,
-        position=row.attempts + 1 - row.attempts_before_replay,
+        number=one.attempts + 1,
+        position=one.attempts + 1 - one.attempts_before_replay,
         message_id=message.id,
         name=message.name,
         sent_at=message.created_at,
@@ -399,7 +264,7 @@ def _ready(
         confirmed=receiver.confirmed_at is not None,
         callback=receiver.callback,
         terms=terms_of(receiver.terms),
-        line=row.line,
+        line=one.line,
         until=until,
         failing_since=receiver.failing_since,
     )

@@ -4,15 +4,67 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, case, select, update
 
 from . import lines, statements
+from .database import Database
 from .dialects import as_list, fetch, insert_all
 from .records import Attempt, DeliveryStatus, Settlement, SubscriptionStatus, microseconds
 from .subscriptions import cancel_waiting
 from .tables import Tables
+
+
+class Written(NamedTuple):
+    """An outcome that stands in the database, and why it disabled its subscription, if it did."""
+
+    settlement: Settlement
+    disabled: str | None
+
+
+class Batch:
+    """What came of some claims, to be written in one transaction, whoever begins that.
+
+    :ivar settlements: all of them.
+    :param now: microseconds since 1970.
+    :param disable_after: microseconds; a subscription that only failed for so long is disabled.
+    """
+
+    def __init__(self, settlements: Sequence[Settlement], *, now: int, disable_after: int) -> None:
+        self.settlements = settlements
+        self._now = now
+        self._disable_after = disable_after
+        self._live: list[Settlement] = []
+        self._disabled: dict[str, str] = {}
+        self._is_written = not settlements
+
+    def write(self, connection: Connection, tables: Tables) -> None:
+        """Write them; again, where the transaction was rolled back."""
+        if self._is_written:
+            return
+        self._live, self._disabled = settle(
+            connection,
+            tables,
+            self.settlements,
+            now=self._now,
+            disable_after=self._disable_after,
+        )
+
+    def write_alone(self, database: Database) -> None:
+        """Write them in a transaction of their own, unless they were in another that committed."""
+        if not self._is_written:
+            database.write(lambda c: self.write(c, database.tables), by_index=True)
+        self.note_committed()
+
+    def note_committed(self) -> None:
+        """Say that a transaction that they were written in has committed."""
+        self._is_written = True
+
+    def written(self) -> list[Written]:
+        """Those that were still under their leases, when the transaction has committed."""
+        disabled = dict(self._disabled)
+        return [Written(s, disabled.pop(s.claimed.subscription_id, None)) for s in self._live]
 
 
 def settle(
