@@ -68,9 +68,9 @@ def ours(to: Sink, folder: Path, database: str | None, subscriptions: int) -> We
 
 
 def work(folder: Path, database: str) -> None:
-    """A worker process of ours, until it is killed."""
+    """A worker process of ours, by ``flask webhooks worker``, until it is killed."""
     app, _ = app_in(folder, database)
-    app.extensions["webhooks"].worker.run()
+    app.test_cli_runner().invoke(args=["webhooks", "worker"])
 
 
 def workers(folder: Path, database: str | None, processes: int) -> list[list[str]]:

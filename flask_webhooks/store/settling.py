@@ -189,10 +189,11 @@ def _write_subscriptions(
 ) -> dict[str, str]:
     """Failing streaks, pauses and disabling, once for each subscription of the batch."""
     c = tables.subscriptions.c
+    good = {s.claimed.subscription_id for s in live if s.status is DeliveryStatus.DELIVERED}
+    others = [s for s in live if s.status is not DeliveryStatus.DELIVERED]
     # What failed on this side says nothing about the receiver.
-    tried = [s for s in live if s.attempt is not None and s.attempt.outcome != "internal"]
-    good = {s.claimed.subscription_id for s in tried if s.status is DeliveryStatus.DELIVERED}
-    bad = {s.claimed.subscription_id for s in tried} - good
+    failed = [s for s in others if s.attempt is not None and s.attempt.outcome != "internal"]
+    bad = {s.claimed.subscription_id for s in failed} - good
     if good:
         _end_streaks(connection, tables, good)
     if bad:
@@ -202,9 +203,9 @@ def _write_subscriptions(
     if confirmed:
         rows = [{"subscription": one, "asked": url, "now": now} for one, url in confirmed]
         connection.execute(statements.confirmed(tables), rows)
-    _pause(connection, tables, live)
+    _pause(connection, tables, others)
     reasons = _given_up(connection, tables, bad, now - disable_after) if bad else {}
-    reasons |= {s.claimed.subscription_id: s.disable for s in live if s.disable}
+    reasons |= {s.claimed.subscription_id: s.disable for s in others if s.disable}
     return _disable(connection, tables, reasons, bad, now)
 
 
