@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from .declarations import Callback
@@ -16,14 +16,16 @@ from .exceptions import RefusedURLError, SecretError
 from .rules.evaluate import Body, Exchange, Unresolved, evaluate
 from .rules.expressions import Template
 from .rules.ids import new_id
+from .rules.key_texts import check_secret
 from .rules.limits import Limits
 from .rules.retry import accepts
-from .rules.sealing import KeyRing
-from .rules.signing import check_secret
 from .rules.urls import UrlRules, check_url
 from .store import subscriptions
 from .store.database import Database
 from .store.records import Subscription, microseconds
+
+if TYPE_CHECKING:
+    from .rules.sealing import KeyRing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 from .config import Settings
 from .declarations import Webhook
 from .exceptions import ConfigurationError
-from .rules.sealing import KeyRing
 from .store.browsing import carried_by
 from .store.database import Database
 from .store.records import Attempt, Message
 
 if TYPE_CHECKING:
-    # These rooms bring requests and TLS: they are entered on first need.
+    # These rooms bring requests, TLS and cryptography: they are entered on first need.
     from .deliver.dispatcher import Dispatcher, Publish
     from .deliver.judging import Policy
     from .deliver.ownership import Ownership
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from .deliver.transport import Transport
     from .deliver.witness import Witness
     from .deliver.worker import Worker
+    from .rules.sealing import KeyRing
 
 logger = logging.getLogger("flask_webhooks")
 

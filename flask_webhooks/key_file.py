@@ -6,7 +6,7 @@ import os
 import threading
 from pathlib import Path
 
-from .rules.signing import new_secret
+from .rules.key_texts import new_secret
 
 
 def key_file(path: Path) -> str:

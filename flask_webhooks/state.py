@@ -22,7 +22,6 @@ from .rules.filter_checks import check_filter
 from .rules.ids import new_id
 from .rules.patterns import wanted
 from .rules.privacy import UNKNOWN, Privacy
-from .rules.sealing import KeyRing
 from .store import lists, outbox
 from .store.database import Database
 from .store.lists import Backlog
@@ -33,12 +32,14 @@ from .telling import Telling, counts_together, sent
 from .telling.signals import tell_of_message
 
 if TYPE_CHECKING:
-    # These rooms bring apispec, marshmallow, requests and TLS: they are entered on first need.
+    # These rooms bring apispec, marshmallow, requests, TLS and cryptography: they are entered on
+    # first need.
     from .deliver.transport import Transport
     from .deliver.worker import Worker
     from .describe.contracts import Contract
     from .describe.openapi import Description
     from .describe.routes import Route
+    from .rules.sealing import KeyRing
     from .telling.metrics import Metrics
 
 #: The key of this object in ``app.extensions``.
@@ -106,6 +107,8 @@ class State:
     @cached_property
     def keyring(self) -> KeyRing:
         """The keys that seal secrets and sign captured callbacks."""
+        from .rules.sealing import KeyRing
+
         keys = self.settings.secret_keys or (key_file(Path(self.app.instance_path) / _KEY_FILE),)
         return KeyRing(keys)
 

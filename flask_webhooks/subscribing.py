@@ -6,20 +6,22 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import EllipsisType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .exceptions import ConflictError, WebhooksError
 from .rules.ids import new_id
+from .rules.key_texts import check_secret, new_secret
 from .rules.limits import Limits
 from .rules.options import Options
 from .rules.patterns import check_wanted, distinct
-from .rules.sealing import KeyRing
-from .rules.signing import check_secret, new_secret
 from .rules.terms import Terms
 from .rules.urls import UrlRules, check_url
 from .store import subscriptions
 from .store.database import Database
 from .store.records import Sealed, Subscription, microseconds
+
+if TYPE_CHECKING:
+    from .rules.sealing import KeyRing
 
 #: From a filter and the names that a subscription wants to the filter's text; it judges both.
 CheckFilter = Callable[[Any, Sequence[str]], str]

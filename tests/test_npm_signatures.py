@@ -20,7 +20,8 @@ from typing import Any, NoReturn
 import pytest
 
 from flask_webhooks.rules import signing
-from flask_webhooks.rules.signing import SigningKey, new_secret
+from flask_webhooks.rules.key_texts import new_secret
+from flask_webhooks.rules.signing_keys import SigningKey
 
 NPM = Path(__file__).parent / "npm"
 ALPHABET = 'abc "\\/\n\r\t.,{}\x00\x7fäß→日本語🚂\u2028'

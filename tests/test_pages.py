@@ -28,7 +28,7 @@ from flask_webhooks.manage.languages import LANGUAGES, PUBLIC_KEY_LANGUAGES
 from flask_webhooks.manage.prose import Piece, paragraphs
 from flask_webhooks.manage.vector import RECEIVER, VECTOR, command
 from flask_webhooks.rules import signing
-from flask_webhooks.rules.signing import SigningKey
+from flask_webhooks.rules.signing_keys import SigningKey
 
 NPM = Path(__file__).parent / "npm"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from flask_webhooks.exceptions import SecretError
 from flask_webhooks.rules.sealing import KeyRing
-from flask_webhooks.rules.signing import SigningKey
+from flask_webhooks.rules.signing_keys import SigningKey
 
 OLD = "the old key of the ring: CanaryOld"
 NEW = "the new key of the ring: CanaryNew"

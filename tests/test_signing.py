@@ -24,7 +24,9 @@ from werkzeug.datastructures import Headers
 
 from flask_webhooks.exceptions import SecretError, VerificationError, WebhooksError
 from flask_webhooks.rules import signing
-from flask_webhooks.rules.signing import SigningKey, check_secret, new_secret, sign, verify
+from flask_webhooks.rules.key_texts import check_secret, new_secret
+from flask_webhooks.rules.signing import sign, verify
+from flask_webhooks.rules.signing_keys import SigningKey
 
 # Published in the test suites of the Standard Webhooks libraries, v1a in those of Svix's server.
 ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"

@@ -57,7 +57,7 @@ DOORS = {
         (),
     ),
     "sqlalchemy": ("store",),
-    "cryptography": ("rules.signing", "rules.sealing"),
+    "cryptography": ("rules.signing_keys", "rules.sealing"),
     "prometheus_client": ("telling.metrics",),
     "opentelemetry": ("telling.spans",),
     "celery": ("deliver.engines.celery",),

@@ -25,8 +25,8 @@ from flask_webhooks.deliver.together import Together
 from flask_webhooks.deliver.transport import Outgoing, Transport
 from flask_webhooks.deliver.witness import Witness
 from flask_webhooks.deliver.worker import Worker, lease_for
+from flask_webhooks.rules.key_texts import new_secret
 from flask_webhooks.rules.sealing import KeyRing
-from flask_webhooks.rules.signing import new_secret
 from flask_webhooks.rules.terms import Terms
 from flask_webhooks.rules.urls import UrlRules
 from flask_webhooks.store import lists, queue, subscriptions

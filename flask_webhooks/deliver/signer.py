@@ -12,6 +12,7 @@ from ..rules import signing
 from ..rules.message_signatures import message_signature
 from ..rules.options import Options
 from ..rules.sealing import KeyRing
+from ..rules.signing_keys import SigningKey
 from ..rules.urls import target_uri
 from ..store.records import Carried, Claimed
 
@@ -29,7 +30,7 @@ class _Keys:
 
     secrets: tuple[str, ...]
     tenant_secrets: tuple[str, ...]
-    signing_keys: tuple[signing.SigningKey, ...]
+    signing_keys: tuple[SigningKey, ...]
     options: Options
 
 

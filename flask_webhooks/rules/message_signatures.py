@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 
-from .signing import SigningKey
+from .signing_keys import SigningKey
 
 _LABEL = "sig1"
 _COVERED = ("@method", "@target-uri", "content-digest", "webhook-id")

@@ -11,11 +11,13 @@ import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..exceptions import SecretError
 from .headers import check_header, check_headers
-from .sealing import KeyRing
+
+if TYPE_CHECKING:
+    from .sealing import KeyRing
 
 # Sealed options open as nothing else.
 _PURPOSE = "options"

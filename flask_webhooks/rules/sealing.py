@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..exceptions import SecretError
-from .signing import SigningKey, new_secret
+from .key_texts import new_secret
+from .signing_keys import SigningKey
 
 _VERSION = b"\x01"
 _HEADER = 5

@@ -8,28 +8,20 @@ publishes the public one (``whpk_…``), so that a receiver who never got a secr
 from __future__ import annotations
 
 import functools
-import hashlib
 import hmac
 import json
 import re
 import time
-from base64 import b64decode, b64encode, urlsafe_b64encode
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from secrets import token_bytes
-from typing import Any, NoReturn, Protocol
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..exceptions import SecretError, VerificationError, WebhooksError
+from .key_texts import PRIVATE, PUBLIC, SECRET, check_secret
 
-_SECRET = "whsec_"
-_PRIVATE = "whsk_"
-_PUBLIC = "whpk_"
+if TYPE_CHECKING:
+    from .signing_keys import PublicKey, SigningKey
+
 _NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
 # Visible ASCII but ".": a dot in the id would let "a.1" at time 2 pass for "a" at time 1.
 _ID = re.compile(r"[!-\-/-~]+")
@@ -44,83 +36,6 @@ class Headers(Protocol):
 
     def items(self) -> Iterable[tuple[str, str]]:
         """Every name with its value; a name that came twice, twice."""
-
-
-def new_secret(randbytes: Callable[[int], bytes] = token_bytes) -> str:
-    """A fresh secret for one subscription: ``whsec_`` and 32 random bytes in base64."""
-    return _SECRET + b64encode(randbytes(32)).decode()
-
-
-def check_secret(secret: str) -> bytes:
-    """The key bytes of a ``whsec_…`` secret.
-
-    :raises SecretError: it breaks a rule: prefix, base64, or 24 to 64 bytes. The message names
-        the rule and never shows the secret.
-    """
-    key = _decode(secret, _SECRET)
-    if not 24 <= len(key) <= 64:
-        raise SecretError(
-            f"The secret holds {len(key)} bytes, but a {_SECRET} secret holds 24 to 64 bytes "
-            "before base64: make a new one of 32 random bytes."
-        )
-    return key
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """An ed25519 private key that shows only its public half.
-
-    ``public`` is ``whpk_`` and base64, for receivers; ``key_id`` is the beginning of the public
-    key's RFC 7638 thumbprint.
-    """
-
-    public: str
-    key_id: str
-    _private: Ed25519PrivateKey = field(repr=False, compare=False)
-
-    @classmethod
-    def derive(cls, ring_key: bytes) -> SigningKey:
-        """The one signing key that belongs to a key of the ring (HKDF-SHA256, RFC 5869)."""
-        info = b"flask-webhooks ed25519 signing key"
-        return cls._from_seed(HKDF(SHA256(), 32, salt=None, info=info).derive(ring_key))
-
-    @classmethod
-    def from_whsk(cls, text: str) -> SigningKey:
-        """The key of a ``whsk_…`` text: a 32-byte seed, alone or with its public key behind it.
-
-        :raises SecretError: not such a text; the message never shows it.
-        """
-        raw = _decode(text, _PRIVATE)
-        if len(raw) not in (32, 64):
-            raise SecretError(
-                f"The signing key holds {len(raw)} bytes, but a {_PRIVATE} key holds 32 "
-                "(the seed) or 64 (the seed and the public key): export it again."
-            )
-        key = cls._from_seed(raw[:32])
-        if len(raw) == 64 and key.public != _PUBLIC + b64encode(raw[32:]).decode():
-            raise SecretError(
-                f"The two halves of the {_PRIVATE} key don't belong together: export it again."
-            )
-        return key
-
-    @classmethod
-    def _from_seed(cls, seed: bytes) -> SigningKey:
-        private = Ed25519PrivateKey.from_private_bytes(seed)
-        raw = private.public_key().public_bytes_raw()
-        return cls(_PUBLIC + b64encode(raw).decode(), _thumbprint(raw)[:16], private)
-
-    def sign(self, content: bytes) -> str:
-        """One ``v1a,…`` signature of the signed content."""
-        return "v1a," + b64encode(self.sign_raw(content)).decode()
-
-    def sign_raw(self, content: bytes) -> bytes:
-        """The 64 bytes of an ed25519 signature."""
-        return self._private.sign(content)
-
-    def jwk(self) -> dict[str, str]:
-        """The public key for a key set (RFC 7517, RFC 8037)."""
-        raw = self._private.public_key().public_bytes_raw()
-        return {**_jwk(raw), "kid": self.key_id, "use": "sig", "alg": "EdDSA"}
 
 
 def sign(
@@ -224,51 +139,15 @@ def _keyed(key: bytes) -> hmac.HMAC:
     return hmac.new(key, digestmod="sha256")
 
 
-def _decode(text: str, prefix: str) -> bytes:
-    """The bytes behind the prefix; only canonical base64, which every receiver reads alike."""
-    if not isinstance(text, str):
-        raise SecretError(f"A {prefix} text is a str, not {type(text).__name__}.")
-    if not text.startswith(prefix):
-        raise SecretError(
-            f"The text doesn't begin with {prefix}: pass it whole, as {prefix} followed by base64."
-        )
-    raw = _canonical_base64(text.removeprefix(prefix))
-    if raw is None:
-        raise SecretError(
-            f"What follows {prefix} is not base64 (RFC 4648 section 4): only A-Z a-z 0-9 + /, "
-            "padded with =, with no space or line end. Copy it again, whole."
-        )
-    return raw
-
-
-def _canonical_base64(text: str) -> bytes | None:
-    try:
-        raw = b64decode(text, validate=True)
-    except ValueError:
-        return None  # the caller raises outside this block, so that nothing is chained
-    return raw if b64encode(raw).decode() == text else None
-
-
-def _jwk(raw: bytes) -> dict[str, str]:
-    x = urlsafe_b64encode(raw).rstrip(b"=").decode()
-    return {"crv": "Ed25519", "kty": "OKP", "x": x}
-
-
-def _thumbprint(raw: bytes) -> str:
-    """RFC 7638 section 3, RFC 8037 appendix A.3."""
-    canonical = json.dumps(_jwk(raw), sort_keys=True, separators=(",", ":")).encode()
-    return urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
-
-
 def _refuse(message: str) -> NoReturn:
     raise VerificationError(message)
 
 
-def _verification_keys(secret: str | Sequence[str]) -> list[bytes | Ed25519PublicKey]:
+def _verification_keys(secret: str | Sequence[str]) -> list[bytes | PublicKey]:
     texts = [secret] if isinstance(secret, str) else secret
     if isinstance(texts, (bytes, bytearray, memoryview)) or not isinstance(texts, Sequence):
         _refuse(
-            f"The secret is {type(secret).__name__}: pass a {_SECRET} or {_PUBLIC} text, or a list."
+            f"The secret is {type(secret).__name__}: pass a {SECRET} or {PUBLIC} text, or a list."
         )
     if not texts:
         _refuse("The list of secrets is empty: pass at least one.")
@@ -280,15 +159,15 @@ def _verification_keys(secret: str | Sequence[str]) -> list[bytes | Ed25519Publi
     _refuse(f"The secret given to verify() is malformed. {problem}")
 
 
-def _verification_key(text: str) -> bytes | Ed25519PublicKey:
-    if isinstance(text, str) and text.startswith(_PRIVATE):
-        raise SecretError(f"It is a private key: verify with the sender's {_PUBLIC} key.")
-    if not (isinstance(text, str) and text.startswith(_PUBLIC)):
+def _verification_key(text: str) -> bytes | PublicKey:
+    if isinstance(text, str) and text.startswith(PRIVATE):
+        raise SecretError(f"It is a private key: verify with the sender's {PUBLIC} key.")
+    if not (isinstance(text, str) and text.startswith(PUBLIC)):
         return check_secret(text)
-    raw = _decode(text, _PUBLIC)
-    if len(raw) != 32:
-        raise SecretError(f"It holds {len(raw)} bytes, but a {_PUBLIC} key holds 32.")
-    return Ed25519PublicKey.from_public_bytes(raw)
+    # It brings cryptography, which shared secrets do without.
+    from .signing_keys import PublicKey
+
+    return PublicKey(text)
 
 
 def _read(headers: Headers) -> tuple[str, int, list[str]]:
@@ -343,24 +222,12 @@ def _check_age(timestamp: int, tolerance: int, now: float) -> None:
         )
 
 
-def _matches(key: bytes | Ed25519PublicKey, content: bytes, signatures: Sequence[str]) -> bool:
+def _matches(key: bytes | PublicKey, content: bytes, signatures: Sequence[str]) -> bool:
     """Whether one of the signatures is this key's, of the key's own version only."""
     if isinstance(key, bytes):
         expected = _v1(key, content)
         return any(hmac.compare_digest(expected, signature) for signature in signatures)
-    return any(_matches_v1a(key, content, signature) for signature in signatures)
-
-
-def _matches_v1a(key: Ed25519PublicKey, content: bytes, signature: str) -> bool:
-    version, _, encoded = signature.partition(",")
-    raw = _canonical_base64(encoded) if version == "v1a" else None
-    if raw is None:
-        return False
-    try:
-        key.verify(raw, content)
-    except InvalidSignature:
-        return False
-    return True
+    return any(key.matches(content, signature) for signature in signatures)
 
 
 def _parse(body: bytes, message_id: str) -> Any:
