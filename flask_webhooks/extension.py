@@ -26,7 +26,7 @@ from .arguments import (
     template,
     url_templates,
 )
-from .cli import webhooks_group
+from .cli import WebhooksGroup
 from .config import read_settings
 from .declarations import (
     Callback,
@@ -116,7 +116,7 @@ class Webhooks:
         app.extensions[EXTENSION] = state
         app.register_blueprint(documents(state))
         check_urls(app)
-        app.cli.add_command(webhooks_group(self))
+        app.cli.add_command(WebhooksGroup(self))
         watch(state, lambda: self._tenant_loader)
 
     def attach(self, metadata: Any, *, prefix: str = "webhooks_") -> None:

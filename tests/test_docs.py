@@ -206,7 +206,9 @@ def commands() -> dict[str, click.Command]:
     Webhooks(app)
     group = app.cli.commands["webhooks"]
     assert isinstance(group, click.Group)
-    return dict(group.commands)
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
 
 
 def _typed(page: Path) -> Iterator[list[str]]:

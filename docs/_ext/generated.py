@@ -75,13 +75,15 @@ def _shown(default: Any) -> str:
     return f"{default:g}" if type(default) is float else repr(default)
 
 
-def commands() -> click.Group:
-    """``flask webhooks`` of an app that does nothing else."""
+def command(name: str) -> click.Command:
+    """One command of ``flask webhooks``, of an app that does nothing else."""
     app = Flask("docs")
     Webhooks(app)
     group = app.cli.commands["webhooks"]
     assert isinstance(group, click.Group)
-    return group
+    found = group.get_command(click.Context(group), name)
+    assert found is not None, name
+    return found
 
 
 class CommandDirective(SphinxDirective):
@@ -91,7 +93,7 @@ class CommandDirective(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0]
-        return self.parse_text_to_nodes("\n".join(_help(name, commands().commands[name])))
+        return self.parse_text_to_nodes("\n".join(_help(name, command(name))))
 
 
 def _help(name: str, command: click.Command) -> Iterator[str]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, abort, request, send_from_directory, url_for
 
 from ..state import State
 from .files import is_own, own_file
-from .guide import Guide, guide
 from .kept import Kept
 from .templating import TEMPLATES
 from .viewers import VIEWERS, Viewer, installed_files
+
+if TYPE_CHECKING:
+    from .guide import Guide
 
 #: What every page here forbids, whatever it allows besides.
 _CLOSED = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -27,11 +29,18 @@ def add_pages(blueprint: Blueprint, state: State) -> None:
             settings.docs_url, "docs", lambda: _docs(state, str(settings.docs_ui), viewer)
         )
     if settings.guide_url is not None:
-        made = Kept(state, lambda: guide(state.description.document))
+        made = Kept(state, lambda: _made_guide(state))
         blueprint.add_url_rule(settings.guide_url, "guide", lambda: _guide(state, made.get()))
     if settings.docs_ui is not None or settings.guide_url is not None:
         assets = settings.docs_url.rstrip("/") + "/assets/<path:name>"
         blueprint.add_url_rule(assets, "asset", lambda name: _asset(settings.docs_ui, name))
+
+
+def _made_guide(state: State) -> Guide:
+    # A big room, which is entered by the first who reads the guide.
+    from .guide import guide
+
+    return guide(state.description.document)
 
 
 def _guide(state: State, shown: Guide) -> Response:
