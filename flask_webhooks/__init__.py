@@ -1,7 +1,6 @@
 """Declare a webhook once: document, validation, signal and durable signed delivery."""
 
 from .declarations import Callback, Operation, Webhook
-from .erasing import ErasedOf, Erasure
 from .exceptions import (
     ConfigurationError,
     ConflictError,
@@ -17,8 +16,8 @@ from .exceptions import (
     VerificationError,
     WebhooksError,
 )
-from .explaining import Explanation
 from .extension import Webhooks
+from .reports import ErasedOf, Erasure, Explanation
 from .rules.options import LegacySignature
 from .rules.signing import verify
 from .signals import (

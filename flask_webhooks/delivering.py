@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from .config import Settings
 from .declarations import Webhook
 from .exceptions import ConfigurationError
-from .store.browsing import carried_by
 from .store.database import Database
 from .store.records import Attempt, Message
 
@@ -165,6 +164,7 @@ class Delivering:
         """What gives the headers of each attempt of some deliveries of a message."""
         from .deliver.retracing import retraced
         from .deliver.signer import Signer
+        from .store.browsing import carried_by
 
         settings, method = self._settings(), self._policy_of(message.name).method
         signer = Signer(self._keyring, _user_agent(), settings.message_signatures)

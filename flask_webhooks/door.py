@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import EllipsisType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from flask import current_app
 
-from .declarations import Operation, Responses, SchemaLike, Webhook
-from .erasing import Erasure
-from .explaining import Explanation
-from .rules.options import LegacySignature
-from .state import State, state_of
-from .store.lists import Standing
-from .store.records import Attempt, Delivery, Message, Owned, RunningWorker, Subscription
+from .exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from .declarations import Operation, Responses, SchemaLike, Webhook
+    from .reports import Erasure, Explanation
+    from .rules.options import LegacySignature
+    from .state import State
+    from .store.lists import Standing
+    from .store.records import Attempt, Delivery, Message, Owned, RunningWorker, Subscription
+
+#: The key of the state in ``app.extensions``.
+EXTENSION = "webhooks"
 
 
 class Door(Protocol):
@@ -130,3 +135,16 @@ class Door(Protocol):
 def state() -> State:
     """The state of the app at hand."""
     return state_of(current_app)
+
+
+def state_of(app: Any) -> State:
+    """The state that ``init_app`` made for an app.
+
+    :raises ConfigurationError: it was not called.
+    """
+    state: State | None = app.extensions.get(EXTENSION)
+    if state is None:
+        raise ConfigurationError(
+            f"{app.name} knows no webhooks yet: call webhooks.init_app(app) first."
+        )
+    return state

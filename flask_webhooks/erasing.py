@@ -5,41 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from .exceptions import WebhooksError
+from .reports import ErasedOf, Erasure
 from .rules import echoes
 from .rules.privacy import Privacy
 from .store import erasing
 from .store.database import Database
 from .store.erasing import Left, Stored, Touched
-
-
-@dataclass(frozen=True, kw_only=True)
-class ErasedOf:
-    """What was found in the messages of one webhook."""
-
-    name: str
-    #: The ids of messages that are about the person: by a private field, or by their key.
-    messages: tuple[str, ...]
-    #: Deliveries of them that were pending, and are cancelled.
-    deliveries: int
-    #: How many of those a worker held at that moment: these may still arrive.
-    under_way: int
-    #: Answers of receivers that are blanked.
-    answers: int
-    #: The ids of messages that hold the text outside of private fields: they are left alone.
-    mentions: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Erasure:
-    """What was found of a person, and erased unless it was a dry run."""
-
-    dry_run: bool
-    webhooks: tuple[ErasedOf, ...]
-    #: The ids of subscriptions that hold the text in their URL, key or filter: left alone.
-    subscriptions: tuple[str, ...]
 
 
 class Eraser:

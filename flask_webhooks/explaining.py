@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
+from .reports import Explanation
 from .rules.failures import failure_of
 from .rules.filters import passes
 from .rules.patterns import wanted
@@ -27,21 +27,6 @@ from .store.records import (
 
 #: A code and its words.
 Told = tuple[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explanation:
-    """Where one message stands with one subscription."""
-
-    #: Without a delivery: ``not-subscribed``, ``tenant``, ``key``, ``later``, ``used``,
-    #: ``expired``, ``filter``, ``disabled``, ``waiting`` or ``not-then``. Pending: ``due``,
-    #: ``under-way``, ``enqueued``, ``retry``, ``paused``, ``rate-limited``, ``in-line`` or
-    #: ``secret-unavailable``. Settled: ``delivered``; ``exhausted``, ``gone``, ``overflow`` or
-    #: ``quarantined``; ``cancelled`` or ``disabled``.
-    code: str
-    words: str
-    delivery: Delivery | None = None
-    last_attempt: Attempt | None = None
 
 
 def explain(

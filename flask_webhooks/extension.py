@@ -26,8 +26,6 @@ from .arguments import (
     template,
     url_templates,
 )
-from .cli import WebhooksGroup
-from .config import read_settings
 from .declarations import (
     Callback,
     Documentation,
@@ -38,17 +36,12 @@ from .declarations import (
     again,
     caller,
 )
-from .describe.neighbours.clashes import check_urls
-from .erasing import Eraser, Erasure
+from .door import EXTENSION, state_of
 from .exceptions import ConfigurationError, DeclarationError, WebhooksError
-from .explaining import Explanation, explain
-from .manage.documents import documents
+from .reports import Erasure, Explanation
 from .rules.options import LegacySignature, Options
 from .rules.patterns import to_try, unknown
 from .rules.terms import Terms
-from .state import EXTENSION, State, state_of
-from .store import lists, subscriptions, workers
-from .store.lists import Standing
 from .store.records import (
     Attempt,
     Delivery,
@@ -59,10 +52,11 @@ from .store.records import (
     identity,
     microseconds,
 )
-from .store.tables import Tables, make_tables
-from .watching import watch
 
 if TYPE_CHECKING:
+    from .state import State
+    from .store.lists import Standing
+    from .store.tables import Tables
     from .testing.recording import Recording
 
 TenantLoader = TypeVar("TenantLoader", bound=Callable[[], str | None])
@@ -98,26 +92,22 @@ class Webhooks:
         :raises ConfigurationError: a setting is unknown or unusable, or the app has the extension
             already.
         """
+        # All that an app needs is imported here: who only declares needs none of it.
+        from .installing import install
+
         if EXTENSION in app.extensions:
             raise ConfigurationError(
                 f"{app.name} already has Flask-Webhooks. Call init_app once for each app."
             )
-        settings = read_settings(app.config, debug=app.debug, testing=app.testing)
-        chosen = self._session if session is None else session
-        state = State(
+        state = install(
             app,
-            settings,
-            lambda: list(self._declared.values()),
-            chosen,
-            self._tables or make_tables(),
+            self,
+            session=self._session if session is None else session,
+            tables=self._tables,
             siblings=lambda: tuple(self._states),
+            tenant_loader=lambda: self._tenant_loader,
         )
         self._states.add(state)
-        app.extensions[EXTENSION] = state
-        app.register_blueprint(documents(state))
-        check_urls(app)
-        app.cli.add_command(WebhooksGroup(self))
-        watch(state, lambda: self._tenant_loader)
 
     def attach(self, metadata: Any, *, prefix: str = "webhooks_") -> None:
         """Put the tables into the app's own ``MetaData``, for its migrations to make and change.
@@ -129,6 +119,8 @@ class Webhooks:
         :param prefix: begins the name of every table, index and constraint.
         :raises ConfigurationError: an app was initialized already, or they are attached already.
         """
+        from .store.tables import make_tables
+
         if self._tables is not None or self._states:
             raise ConfigurationError(
                 "attach() comes too late, or twice: call it once, before the first init_app()."
@@ -475,28 +467,18 @@ class Webhooks:
 
     def unsubscribe(self, subscription: Subscription | str) -> bool:
         """Delete a subscription with its deliveries; whether there was one."""
-        database, chosen = self._state.database, identity(subscription)
-        return database.write(
-            lambda c: subscriptions.delete_subscription(c, database.tables, chosen)
-        )
+        return self._state.operating.unsubscribe(identity(subscription))
 
     def disable(self, subscription: Subscription | str) -> bool:
         """Let a subscription take no more deliveries, cancel what waits; whether it was enabled."""
-        state, chosen = self._state, identity(subscription)
-        now = microseconds(state.clock())
-        return state.database.write(
-            lambda c: subscriptions.disable(
-                c, state.database.tables, chosen, reason="by hand", now=now
-            )
-        )
+        return self._state.operating.disable(identity(subscription))
 
     def enable(self, subscription: Subscription | str) -> bool:
         """Let a disabled subscription take deliveries again; whether it was disabled.
 
         What was cancelled meanwhile stays so: :meth:`replay` sends it.
         """
-        database, chosen = self._state.database, identity(subscription)
-        return database.write(lambda c: subscriptions.enable(c, database.tables, chosen))
+        return self._state.operating.enable(identity(subscription))
 
     def rotate(
         self,
@@ -547,12 +529,7 @@ class Webhooks:
 
         :param limit: as many at most.
         """
-        database = self._state.database
-        return database.read(
-            lambda c: subscriptions.list_subscriptions(
-                c, database.tables, name=name, key=key, tenant=tenant, limit=limit
-            )
-        )
+        return self._state.looking.subscriptions(name=name, key=key, tenant=tenant, limit=limit)
 
     def deliveries(
         self,
@@ -566,40 +543,32 @@ class Webhooks:
 
         :param limit: as many at most; a busy shop has millions.
         """
-        database = self._state.database
-        return database.read(
-            lambda c: lists.list_deliveries(
-                c,
-                database.tables,
-                message=identity(message),
-                subscription=identity(subscription),
-                status=None if status is None else str(status),
-                limit=limit,
-            )
+        return self._state.looking.deliveries(
+            message=identity(message),
+            subscription=identity(subscription),
+            status=None if status is None else str(status),
+            limit=limit,
         )
 
     def attempts(self, delivery: Delivery | int) -> list[Attempt]:
         """The attempts of one delivery, newest first."""
-        database = self._state.database
-        return database.read(lambda c: lists.list_attempts(c, database.tables, identity(delivery)))
+        return self._state.looking.attempts(identity(delivery))
 
     def standing(self) -> Standing:
         """How the queue stands: what waits, what is due and for how long, what failed."""
-        state = self._state
-        now = microseconds(state.clock())
-        return state.database.read(lambda c: lists.standing(c, state.database.tables, now))
+        return self._state.looking.standing()
 
     def workers(self) -> list[RunningWorker]:
         """The workers that were seen within the last minute, the oldest first."""
-        state = self._state
-        now = microseconds(state.clock())
-        return state.database.read(lambda c: workers.running(c, state.database.tables, now))
+        return self._state.looking.workers()
 
     def explain(self, message: Message | str, subscription: Subscription | str) -> Explanation:
         """Say why a message did, or did not, reach a subscription: a code and a sentence.
 
         :raises WebhooksError: one of them is not known.
         """
+        from .explaining import explain
+
         state = self._state
         found = explain(state.database, identity(message), identity(subscription), state.clock())
         if found is None:
@@ -682,6 +651,8 @@ class Webhooks:
         :param dry_run: only count.
         :raises WebhooksError: the subject is empty, or no text.
         """
+        from .erasing import Eraser
+
         state = self._state
         return Eraser(
             subject, name=name, dry_run=dry_run, database=state.database, privacy=state.privacy,

@@ -1,4 +1,4 @@
-"""What operators do to deliveries and messages: replay, cancel and purge."""
+"""What operators do: end or stop subscriptions, replay or cancel deliveries, purge messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .exceptions import WebhooksError
-from .store import purging, replaying
+from .store import purging, replaying, subscriptions
 from .store.database import Database
 from .store.records import Owned, microseconds
 
@@ -23,6 +23,26 @@ class Operating:
     database: Database
     wake: Callable[[], None]
     now: float
+
+    def unsubscribe(self, subscription: str) -> bool:
+        """Delete a subscription with its deliveries; whether there was one."""
+        return self.database.write(
+            lambda c: subscriptions.delete_subscription(c, self.database.tables, subscription)
+        )
+
+    def disable(self, subscription: str) -> bool:
+        """Let a subscription take no more deliveries, cancel what waits; whether it was enabled."""
+        return self.database.write(
+            lambda c: subscriptions.disable(
+                c, self.database.tables, subscription, reason="by hand", now=microseconds(self.now)
+            )
+        )
+
+    def enable(self, subscription: str) -> bool:
+        """Let a disabled subscription take deliveries again; whether it was disabled."""
+        return self.database.write(
+            lambda c: subscriptions.enable(c, self.database.tables, subscription)
+        )
 
     def replay(
         self,

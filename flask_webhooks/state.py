@@ -16,6 +16,7 @@ from .delivering import Delivering
 from .emit import emit
 from .exceptions import ConfigurationError, WebhooksError
 from .key_file import key_file
+from .looking import Looking
 from .operating import Operating
 from .rules import echoes
 from .rules.filter_checks import check_filter
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from .describe.routes import Route
     from .rules.sealing import KeyRing
     from .telling.metrics import Metrics
-
-#: The key of this object in ``app.extensions``.
-EXTENSION = "webhooks"
 
 _KEY_FILE = "webhooks.key"
 _DATABASE_FILE = "webhooks.sqlite3"
@@ -236,7 +234,7 @@ class State:
 
     @property
     def operating(self) -> Operating:
-        """What acts on deliveries and messages, at this moment."""
+        """What acts on subscriptions, deliveries and messages, at this moment."""
         return Operating(database=self.database, wake=self.wake, now=self.clock())
 
     # Emit
@@ -294,6 +292,11 @@ class State:
         return example_of(self.description.payloads[webhook.name], self.description.components)
 
     # Look
+
+    @property
+    def looking(self) -> Looking:
+        """What reads deliveries and the like, at this moment."""
+        return Looking(database=self.database, now=self.clock())
 
     def privacy(self, name: str) -> Privacy:
         """What is private in payloads of the webhook ``name``; all, when it isn't declared."""
@@ -394,16 +397,3 @@ class State:
     def wake(self) -> None:
         """Say that there may be something to deliver. Commit hooks call it, so it never raises."""
         self.delivering.wake()
-
-
-def state_of(app: Any) -> State:
-    """The state that ``init_app`` made for an app.
-
-    :raises ConfigurationError: it was not called.
-    """
-    state = app.extensions.get(EXTENSION)
-    if not isinstance(state, State):
-        raise ConfigurationError(
-            f"{app.name} knows no webhooks yet: call webhooks.init_app(app) first."
-        )
-    return state

@@ -18,7 +18,7 @@ from marshmallow import Schema, fields
 from flask_webhooks import Webhooks
 from flask_webhooks.describe.asyncapi import asyncapi
 from flask_webhooks.describe.references import lookup, references
-from flask_webhooks.state import EXTENSION
+from flask_webhooks.door import EXTENSION
 
 SCHEMA = Path(__file__).parent / "data" / "asyncapi-3.0.0.json"
 OFFICIAL = jsonschema.Draft7Validator(json.loads(SCHEMA.read_text("utf-8")))

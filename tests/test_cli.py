@@ -14,9 +14,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import click
 import pytest
 from click.testing import Result
 from flask import Flask
+from flask.cli import AppGroup
 from marshmallow import Schema, fields, validate
 from werkzeug import Request
 
@@ -49,6 +51,19 @@ def cli(app: Flask, webhooks: Webhooks) -> Any:
         return runner.invoke(args=["webhooks", *arguments])
 
     return run
+
+
+def test_a_command_of_the_app_takes_the_place_of_ours(cli: Any, app: Flask) -> None:
+    """One that the app adds under the name of ours is the one that runs, beside all the others."""
+    group = app.cli.commands["webhooks"]
+    assert isinstance(group, AppGroup)
+
+    @group.command("list")
+    def own() -> None:
+        click.echo("own")
+
+    assert cli("list").output == "own\n"
+    assert json.loads(cli("spec").output)["openapi"] == "3.1.1"
 
 
 def test_list_shows_what_is_declared(cli: Any) -> None:

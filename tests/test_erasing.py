@@ -12,7 +12,8 @@ from flask import Flask
 from sqlalchemy import update
 
 from flask_webhooks import Webhooks, WebhooksError
-from flask_webhooks.erasing import ErasedOf, Eraser, Erasure
+from flask_webhooks.erasing import Eraser
+from flask_webhooks.reports import ErasedOf, Erasure
 from flask_webhooks.rules.privacy import UNKNOWN, Privacy
 from flask_webhooks.rules.terms import Terms
 from flask_webhooks.store import lists, queue, settling, statements

@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-import flask_webhooks.explaining as explaining
+import flask_webhooks.reports as reports
 from flask_webhooks import Explanation, Message, Subscription, Webhooks, WebhooksError
 from flask_webhooks.deliver.transport import Transport
 from flask_webhooks.testing import VirtualClock, WebhookReceiver
@@ -350,6 +350,6 @@ def test_what_is_not_known_is_said(shop: Shop) -> None:
 
 def test_every_code_was_reached() -> None:
     """What ``Explanation.code`` documents is what the tests above have seen."""
-    source = Path(explaining.__file__).read_text("utf-8")
+    source = Path(reports.__file__).read_text("utf-8")
     [documented] = re.findall(r"#: Without a delivery:.*?code: str", source, re.DOTALL)
     assert set(re.findall(r"``([a-z-]+)``", documented)) == SEEN

@@ -17,6 +17,7 @@ ROOT = Path(flask_webhooks.__file__).parent
 STOREYS = (
     ("flask_webhooks",),
     ("extension",),
+    ("installing",),
     ("cli", "manage", "watching", "adoption", "testing"),
     ("door",),
     ("state",),
@@ -28,12 +29,13 @@ STOREYS = (
         "deliver",
         "subscribing",
         "operating",
+        "looking",
         "erasing",
         "telling",
         "explaining",
     ),  # fmt: skip
     ("arguments",),
-    ("declarations", "config", "key_file"),
+    ("declarations", "config", "key_file", "reports"),
     ("store",),
     ("rules", "signals"),
     ("exceptions",),
@@ -66,7 +68,7 @@ DOORS = {
     "markupsafe": ("manage.board",),
     "blinker": ("declarations", "signals", "adoption", "extension"),
     "rich": ("cli.printing",),
-    "flask": ("extension", "door", "cli", "manage", "watching", "adoption"),
+    "flask": ("extension", "installing", "door", "cli", "manage", "watching", "adoption"),
 }
 
 

@@ -10,7 +10,7 @@ import click
 from flask.cli import AppGroup
 
 from ..door import Door
-from ..erasing import ErasedOf, Erasure
+from ..reports import ErasedOf, Erasure
 from .printing import as_json_option, plain_errors, say, say_json
 
 

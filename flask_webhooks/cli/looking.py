@@ -11,7 +11,7 @@ import click
 from flask.cli import AppGroup
 
 from ..door import Door, state
-from ..explaining import Explanation
+from ..reports import Explanation
 from ..rules.urls import shown
 from ..store.lists import Standing
 from ..store.records import STATUSES, Attempt, Delivery, Message, RunningWorker, Subscription

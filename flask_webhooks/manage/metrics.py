@@ -7,9 +7,8 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, request
 
-from ..door import state
+from ..door import EXTENSION, state, state_of
 from ..exceptions import ConfigurationError
-from ..state import EXTENSION, state_of
 
 
 def metrics(allowed: Callable[[], bool]) -> Blueprint:

@@ -7,10 +7,10 @@ from typing import Any
 
 from ..describe.check import findings
 from ..describe.structure import structure
+from ..door import state_of
 from ..exceptions import DeclarationError
 from ..rules import signing
 from ..rules.ids import new_id
-from ..state import state_of
 
 
 def assert_document_valid(app: Any) -> None:

@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from ..state import state_of
+from ..door import state_of
 from ..store import queue
 from ..store.records import microseconds
 from .staying import stay_inside

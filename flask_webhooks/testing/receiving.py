@@ -14,9 +14,9 @@ from typing import Any
 
 from werkzeug.datastructures import Headers
 
+from ..door import state_of
 from ..exceptions import VerificationError
 from ..rules.signing import verify
-from ..state import state_of
 from ..store.records import Subscription
 from .staying import stay_inside
 

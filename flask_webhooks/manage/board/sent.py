@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from ...door import Door, state
-from ...explaining import Explanation
+from ...reports import Explanation
 from ...store.browsing import Sought
 from ...store.records import LARGEST_ID, STATUSES
 from . import asked
