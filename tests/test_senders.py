@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from flask_webhooks.deliver.alternating import Alternating
 from flask_webhooks.deliver.attempting import Attempting, Ended
 from flask_webhooks.deliver.senders import Senders
 from flask_webhooks.deliver.threads import Threads
@@ -31,7 +32,10 @@ class Refusing:
 
 def senders(attempting: Refusing, noticed: Callable[[], None] = lambda: None) -> Senders:
     """For one attempt at a time."""
-    return Senders(cast(Attempting, attempting), per_subscription=1, most=1, noticed=noticed)
+    return Senders(
+        cast(Attempting, attempting), per_subscription=1, most=1, alternating=Alternating(),
+        noticed=noticed,
+    )  # fmt: skip
 
 
 def test_what_ends_at_once_makes_room_for_the_next() -> None:

@@ -69,6 +69,7 @@ def sent_together(
             else:
                 yield n, begun
         while waiting:
+            together.wait()
             for n, outcome in together.ended():
                 waiting -= 1
                 yield n, outcome
@@ -195,9 +196,11 @@ def test_whoever_waits_can_be_woken(transport: Transport) -> None:
     together: Together[int] = Together(transport)
     together.wake()
     together.wake()
+    together.wait()
     assert together.ended() == []
     waker = threading.Timer(0.05, together.wake)
     waker.start()
+    together.wait()
     assert together.ended() == []
     waker.join()
     together.close()
@@ -221,10 +224,11 @@ def test_an_answer_that_came_in_time_counts(serve: Serve) -> None:
     assert late.send(post(receiver)).status == 200
     together: Together[int] = Together(late)
     assert together.begin(post(receiver), 1) is UNDER_WAY
-    [wire] = together._begun
-    together._push([])
+    [wire] = together._begun.values()
+    together._push()
     assert select.select([wire], [], [], 10)[0]
     now[0] = 9.0
+    together.wait()
     [(_, outcome)] = together.ended()
     assert outcome and outcome.status == 200
     together.close()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..store.records import Claimed, Settlement
+from .alternating import Alternating
 from .attempting import Attempting, Ended, Ready
 from .buffer import Buffer
 from .outcome import Outcome
@@ -27,6 +28,7 @@ class Senders:
 
     :param per_subscription: deliveries of one subscription that may be under way.
     :param most: deliveries that may be under way altogether; there are no more threads than that.
+    :param alternating: the turns of the thread that sends, and of the worker's own.
     :param noticed: called by the threads when something ended.
     :ivar buffer: what waits to be sent.
     :ivar done: outcomes to be written.
@@ -39,9 +41,11 @@ class Senders:
         *,
         per_subscription: int,
         most: int,
+        alternating: Alternating,
         noticed: Callable[[], None],
     ) -> None:
         self._attempting = attempting
+        self._alternating = alternating
         self._noticed = noticed
         self._together: Together[Ready] | None = None
         # Held while it changes, and while deliveries are taken for it.
@@ -105,7 +109,10 @@ class Senders:
         openers = Threads(partial(self._make, together), "webhooks-opener")
         try:
             while self._together is together:
-                self._go_round(together, openers)
+                with self._alternating.turn():
+                    self._go_round(together, openers)
+                self._noticed()
+                together.wait()
         except BaseException:
             logger.exception("The thread that sends has failed; another takes over.")
         finally:
@@ -115,7 +122,12 @@ class Senders:
                 self.buffer.finish(ready.claimed, answered=True)
 
     def _go_round(self, together: Together[Ready], openers: Threads[Ready]) -> None:
-        """Begin what may begin, and take note of what ends."""
+        """Take note of what ended, and begin what may begin."""
+        for ready, outcome in together.ended():
+            try:
+                self._end(ready, outcome, openers)
+            except BaseException:
+                self._give_up(ready.claimed)
         # Again, as what ends at once makes room for more.
         while taken := self._taken(together):
             for claimed in taken:
@@ -123,12 +135,6 @@ class Senders:
                     self._begin(claimed, together, openers)
                 except BaseException:
                     self._give_up(claimed)
-        for ready, outcome in together.ended():
-            try:
-                self._end(ready, outcome, openers)
-            except BaseException:
-                self._give_up(ready.claimed)
-        self._noticed()
 
     def _taken(self, together: Together[Ready]) -> list[Claimed]:
         """All that may begin now; nothing for a thread that was dismissed meanwhile."""

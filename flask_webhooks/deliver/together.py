@@ -40,6 +40,9 @@ class Together(Generic[T]):
         self._under_way: dict[int, tuple[Begun, T]] = {}
         #: Those that were begun, and nothing is sent of yet.
         self._begun: dict[int, Wire] = {}
+        #: Those that can go on, and those that will not.
+        self._ready: list[int] = []
+        self._stale: list[T] = []
         #: No deadline passes before; there may be none that passes then.
         self._first_deadline = inf
 
@@ -58,31 +61,38 @@ class Together(Generic[T]):
         self._first_deadline = min(self._first_deadline, begun.deadline.ends)
         return UNDER_WAY
 
-    def ended(self) -> list[tuple[T, Outcome | None]]:
-        """Wait for some to end, or for :meth:`wake`.
+    def wait(self) -> None:
+        """Send what was begun, then wait until some can go on, or for :meth:`wake`."""
+        if self._begun:
+            self._push()
+        self._ready = self._watch.wait(0.0 if self._stale else self._patience())
 
-        :returns: what they were for, and their outcomes; none where it turned out that the
+    def ended(self) -> list[tuple[T, Outcome | None]]:
+        """Carry on those that can go on, without waiting.
+
+        :returns: what for some have ended, and their outcomes; none where it turned out that the
             connection had been closed before, so that the request is to be sent on another.
         """
-        ended: list[tuple[T, Outcome | None]] = []
-        if self._begun:
-            self._push(ended)
-        for descriptor in self._watch.wait(0.0 if ended else self._patience()):
+        ended: list[tuple[T, Outcome | None]] = [(what, None) for what in self._stale]
+        self._stale.clear()
+        for descriptor in self._ready:
             self._advance(descriptor, ended)
+        self._ready = []
         if self._patience() == 0.0:
             self._advance_overdue(ended)
         return ended
 
     def wake(self) -> None:
-        """End the wait in :meth:`ended`. Never blocks."""
+        """End :meth:`wait`. Never blocks."""
         self._watch.wake()
 
     def close(self) -> list[T]:
         """Break off what is under way; what it was for."""
         for begun, _ in self._under_way.values():
             begun.wire.close()
-        left = [what for _, what in self._under_way.values()]
+        left = [what for _, what in self._under_way.values()] + self._stale
         self._under_way.clear()
+        self._stale.clear()
         self._watch.close()
         return left
 
@@ -91,11 +101,11 @@ class Together(Generic[T]):
             return None
         return max(self._first_deadline - self._transport.now(), 0.0)
 
-    def _push(self, ended: list[tuple[T, Outcome | None]]) -> None:
+    def _push(self) -> None:
         for descriptor in noisy(self._begun):
             self._begun.pop(descriptor).close()
             _, what = self._under_way.pop(descriptor)
-            ended.append((what, None))
+            self._stale.append(what)
         # All in a row: a receiver on the same machine is woken once, not for each.
         for descriptor, wire in self._begun.items():
             wire.push()

@@ -18,6 +18,7 @@ from ..rules.sealing import KeyRing
 from ..store import queue
 from ..store.database import Database
 from ..store.records import microseconds
+from .alternating import Alternating
 from .attempting import TO_SETTLE, Attempting
 from .intake import Intake
 from .judging import Policies, Policy
@@ -113,8 +114,13 @@ class Worker:
             clock=clock,
             uniform=uniform,
         )
+        self._alternating = Alternating()
         self._senders = Senders(
-            self._attempting, per_subscription=per_subscription, most=threads, noticed=self._notice
+            self._attempting,
+            per_subscription=per_subscription,
+            most=threads,
+            alternating=self._alternating,
+            noticed=self._notice,
         )
         self.intake = Intake(
             database,
@@ -251,7 +257,8 @@ class Worker:
 
     def _step_if_possible(self) -> int:
         try:
-            done = self.step()
+            with self._alternating.turn():
+                done = self.step()
         except Exception:
             # The database may be away for a while; the rows stay, and so does the worker.
             if not self._database_away:

@@ -1,0 +1,58 @@
+"""Two threads that take turns."""
+
+from __future__ import annotations
+
+import threading
+
+from flask_webhooks.deliver.alternating import Alternating
+
+
+def test_who_waits_is_next() -> None:
+    """A thread that goes on at once doesn't have two turns in a row, while the other waits."""
+    alternating, order = Alternating(patience=10.0), []
+    other_waits = threading.Event()
+
+    def other() -> None:
+        other_waits.set()
+        with alternating.turn():
+            order.append("other")
+
+    thread = threading.Thread(target=other)
+    with alternating.turn():
+        thread.start()
+        other_waits.wait(10)
+        while not alternating._next.locked():
+            pass
+        order.append("one")
+    with alternating.turn():
+        order.append("one again")
+    thread.join()
+    assert order == ["one", "other", "one again"]
+
+
+def test_nobody_waits_for_long() -> None:
+    """Who has waited long enough goes on without a turn, and takes nothing from who has it."""
+    alternating = Alternating(patience=0.001)
+    with alternating.turn():
+        done = threading.Event()
+
+        def other() -> None:
+            with alternating.turn():
+                done.set()
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert done.wait(10)
+        thread.join()
+        assert alternating._turn.locked()
+    assert not alternating._turn.locked()
+
+
+def test_a_turn_ends_with_an_error() -> None:
+    """The other goes on."""
+    alternating = Alternating(patience=10.0)
+    try:
+        with alternating.turn():
+            raise ValueError
+    except ValueError:
+        assert not alternating._turn.locked()
