@@ -66,7 +66,8 @@ def choose(
     receivers: dict[str, Receiver] = {}
     candidates = _candidates(connection, tables, now, rows, receivers)
     chosen = pick(candidates, limit, room)
-    if len(rows) < wanted or len(chosen) >= limit and not look_around:
+    # Half of what was wanted is enough: what is leased leaves the front, and others come there.
+    if len(rows) < wanted or 2 * len(chosen) >= limit and not look_around:
         return Choice(chosen, receivers)
     others = _open_subscriptions(connection, tables, now, limit, room)
     if not others:
