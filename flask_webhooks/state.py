@@ -202,9 +202,12 @@ class State:
 
     def contract(self, webhook: Webhook) -> Contract:
         """What payloads of ``webhook`` must be."""
+        description = self.description
+        return self._contracts.get(webhook.name) or self._made_contract(webhook, description)
+
+    def _made_contract(self, webhook: Webhook, description: Description) -> Contract:
         from .describe.contracts import Contract
 
-        description = self.description
         with self._lock:
             if webhook.name not in self._contracts:
                 published = description.payloads[webhook.name]

@@ -29,6 +29,10 @@ _NAMING = {
     "PropertyNames": "the name of one of its members is not what the document allows",
 }
 
+_compact = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain
+)
+
 
 class Contract:
     """What one webhook's payload must be.
@@ -105,10 +109,7 @@ class Contract:
 
     def _serialized(self, dumped: Any) -> bytes:
         try:
-            text = json.dumps(
-                dumped, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain
-            )
-            return text.encode()
+            return _compact.encode(dumped).encode()
         except TypeError as error:
             reason = str(error)  # names a type
         except UnicodeEncodeError:
