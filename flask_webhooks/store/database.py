@@ -75,11 +75,15 @@ class Database:
         """The engine of this process; connections inherited over a fork are let go unused."""
         if self._pid != os.getpid():
             self._begin_anew()
+        return self._engine or self._opened()
+
+    def _opened(self) -> Engine:
         with self._lock:
             if self._engine is None:
                 own = self._session is None
-                self._engine = _own_engine(self._uri) if own else self._session_engine()
-                self._turns = _turns_of(self._engine) if own else None
+                engine = _own_engine(self._uri) if own else self._session_engine()
+                self._turns = _turns_of(engine) if own else None
+                self._engine = engine
             return self._engine
 
     def _begin_anew(self) -> None:
@@ -117,10 +121,8 @@ class Database:
         give_up = time.monotonic() + _PATIENCE
         while True:
             try:
-                with self._alone(), self._in_turn(), _transaction(self.engine) as connection:
-                    if by_index:
-                        prefer_indexes(connection)
-                    return work(connection)
+                with self._alone(), self._in_turn():
+                    return _transacted(self.engine, work, by_index)
             except DBAPIError as error:
                 if time.monotonic() > give_up or not _is_transient(error):
                     raise
@@ -137,13 +139,12 @@ class Database:
                 prefer_indexes(connection)
             return work(connection)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """One at a time where there is one connection for all."""
-        if not _is_shared(self.engine):
-            with self._gate.passed():
-                yield
-            return
+        return self._with_the_only_one() if _is_shared(self.engine) else self._gate
+
+    @contextmanager
+    def _with_the_only_one(self) -> Iterator[None]:
         with self._only_one:
             if self._session is not None and _is_in_transaction(self.engine):
                 raise StoreError(
@@ -241,13 +242,15 @@ class Database:
 
 
 def _make_missing(engine: Engine, tables: Tables) -> None:
+    def make(connection: Connection) -> None:
+        with one_at_a_time(connection, f"make {tables.attempts.name}", _PATIENCE):
+            making.make(connection, tables)
+
     give_up = time.monotonic() + _PATIENCE
     while True:
         try:
             if not making.has_tables(engine, tables) or making.lacks(engine, tables):
-                turn = f"make {tables.attempts.name}"
-                with _transaction(engine) as c, one_at_a_time(c, turn, _PATIENCE):
-                    making.make(c, tables)
+                _transacted(engine, make)
             return
         except DBAPIError as error:
             if time.monotonic() > give_up or not _is_transient(error):
@@ -259,26 +262,39 @@ def _make_missing(engine: Engine, tables: Tables) -> None:
             time.sleep(random.uniform(0.005, 0.05))
 
 
-@contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
+def _transacted(engine: Engine, work: Callable[[Connection], T], by_index: bool = False) -> T:
+    """Run ``work`` in a transaction.
+
+    :param by_index: as in :meth:`Database.write`.
+    """
     with engine.connect() as connection:
         if locks_rows(engine):
             # What a snapshot would show while rows are claimed is out of date.
             connection = connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
-                yield connection
-            return
+                if by_index:
+                    prefer_indexes(connection)
+                return work(connection)
         # A read that turns into a write gets SQLITE_BUSY at once, whatever the busy timeout says:
         # take the write lock first. The driver must not begin anything by itself for that.
         if _driver(connection).isolation_level is not None:  # the app's
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         with connection.begin():
-            if _driver(connection).in_transaction:
-                # Begun by a listener of the app, and still empty; or by the driver with
-                # autocommit=False, whose own rollback() would begin another.
-                connection.exec_driver_sql("ROLLBACK")
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
+            _begin_immediate(connection)
+            return work(connection)
+
+
+def _begin_immediate(connection: Connection) -> None:
+    driver, foreign = _driver(connection), connection.dialect.loaded_dbapi.Error
+    if driver.in_transaction:
+        # Begun by a listener of the app, and still empty; or by the driver with
+        # autocommit=False, whose own rollback() would begin another.
+        connection.exec_driver_sql("ROLLBACK")
+    try:
+        # By the driver itself: it is said for every message, and SQLAlchemy takes far longer.
+        driver.cursor().execute("BEGIN IMMEDIATE")
+    except foreign as error:
+        raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, foreign) from error
 
 
 def _driver(connection: Connection) -> Any:

@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 #: Seconds that a fork waits at most.
 PATIENCE = 5.0
 
 
 class Gate:
-    """Lets threads into a database, but not while the process forks.
+    """Lets threads into a database, ``with`` it, but not while the process forks.
 
     :param close: closes what is open and idle, before every fork.
     """
@@ -35,27 +33,32 @@ class Gate:
             )
 
     def _open_anew(self) -> None:
-        self._changed = threading.Condition()
-        self._inside: Counter[int] = Counter()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        #: How often each thread is inside.
+        self._inside: dict[int, int] = {}
         self._forking = False
 
-    @contextmanager
-    def passed(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Be inside; waits while a fork is under way."""
-        me, changed = threading.get_ident(), self._changed
-        with changed:
-            # Whoever is inside already may go on: the fork waits for it.
-            changed.wait_for(lambda: not self._forking or self._inside[me], 2 * PATIENCE)
-            self._inside[me] += 1
-        try:
-            yield
-        finally:
-            with changed:
-                self._inside[me] -= 1
-                if self._inside[me] <= 0:
-                    del self._inside[me]
-                if self._forking:
-                    changed.notify_all()
+        me = threading.get_ident()
+        with self._lock:
+            if self._forking:
+                # Whoever is inside already may go on: the fork waits for it.
+                self._changed.wait_for(
+                    lambda: not self._forking or me in self._inside, 2 * PATIENCE
+                )
+            self._inside[me] = self._inside.get(me, 0) + 1
+
+    def __exit__(self, *_: object) -> None:
+        me = threading.get_ident()
+        with self._lock:
+            # A child of a fork knows nothing of what its parent was inside of.
+            left = self._inside.pop(me, 1) - 1
+            if left:
+                self._inside[me] = left
+            if self._forking:
+                self._changed.notify_all()
 
     def _before(self) -> None:
         me = threading.get_ident()

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
 
 try:
     import fcntl
@@ -39,31 +37,31 @@ class Turns:
         self._file: int | None = None
         self._may_lock = fcntl is not None
 
-    @contextmanager
-    def taken(self) -> Iterator[None]:
+    def taken(self) -> Turn:
         """Wait for one's turn, and have it; go on without one when it does not come for long.
 
         Whoever has it may be waiting for one that knows nothing of turns.
         """
-        mine = self._lock.acquire(timeout=self._patience)
-        try:
-            with self._among_processes() if mine else nullcontext():
-                yield
-        finally:
-            if mine:
-                self._lock.release()
+        return Turn(self)
 
-    @contextmanager
-    def _among_processes(self) -> Iterator[None]:
-        file = self._opened()
-        if file is None:
-            yield
-            return
+    def _take(self) -> bool:
+        """Whether the turn came."""
+        if not self._lock.acquire(timeout=self._patience):
+            return False
         try:
-            _ask_for(fcntl.LOCK_EX, file)
-            yield
+            if (file := self._opened()) is not None:
+                _ask_for(fcntl.LOCK_EX, file)
+        except BaseException:
+            self._give_back()
+            raise
+        return True
+
+    def _give_back(self) -> None:
+        try:
+            if self._file is not None:
+                _ask_for(fcntl.LOCK_UN, self._file)
         finally:
-            _ask_for(fcntl.LOCK_UN, file)
+            self._lock.release()
 
     def _opened(self) -> int | None:
         if self._file is None and self._may_lock:
@@ -85,12 +83,30 @@ class Turns:
                 self._file = None
 
 
+class Turn:
+    """One turn, for ``with``. A generator would take longer than the turn's two locks."""
+
+    __slots__ = ("_mine", "_turns")
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    def __enter__(self) -> None:
+        self._mine = self._turns._take()
+
+    def __exit__(self, *_: object) -> None:
+        if self._mine:
+            self._turns._give_back()
+
+
 def _ask_for(what: int, file: int) -> None:
     """Lock or unlock; where the kernel refuses, SQLite's waiting has to do.
 
     It refuses on file systems without locks. And where each of two processes waits for a turn that
     the other has, of two databases: it doesn't see that other threads wait than have.
     """
-    with suppress(OSError):
+    try:
         # Not flock: that lock would pass to the children of a fork, and outlive its holder.
         fcntl.lockf(file, what)
+    except OSError:
+        pass
