@@ -45,7 +45,7 @@ from flask_webhooks.deliver.exchange import Wire
 from flask_webhooks.deliver.intake import Intake
 from flask_webhooks.deliver.recording import Recorder
 from flask_webhooks.state import State
-from flask_webhooks.store import lines, outbox, purging, queue, settling
+from flask_webhooks.store import adding, lines, outbox, purging, queue, settling
 from flask_webhooks.store.database import Database
 
 #: Seconds by which the clock moves on after every hit: more than a lease lasts.
@@ -189,7 +189,7 @@ def sweep(shop: Shop) -> None:
 
 
 POINTS = (
-    Point(name="send: row written", patch=after(outbox, "add_message"), work=send_and_deliver,
+    Point(name="send: row written", patch=after(adding, "add_messages"), work=send_and_deliver,
           most=MESSAGES),
     Point(name="send: committed", patch=before(State, "wake"), work=send_and_deliver,
           most=MESSAGES),

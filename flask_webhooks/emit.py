@@ -8,7 +8,7 @@ from typing import Any
 from .declarations import Callback, Webhook
 from .exceptions import WebhooksError
 from .rules.ids import new_id
-from .store import outbox
+from .store.adding import new_message
 from .store.database import Database
 from .store.records import Message, microseconds
 
@@ -41,22 +41,17 @@ def emit(
             f"{webhook.name} was declared with key={webhook.key.text!r}: say whom it is for, as in "
             f"send(payload, key=…), or by --key on the command line."
         )
-    body = encode(payload)
-    return database.send(
-        lambda connection: outbox.add_message(
-            connection,
-            database.tables,
-            new_id("msg", now),
-            name=webhook.name,
-            key=key_text,
-            tenant=_text(webhook, "tenant", tenant),
-            body=body,
-            idempotency_key=_text(webhook, "idempotency_key", idempotency_key),
-            now=microseconds(now),
-            trace=trace,
-        ),
-        then=wake,
+    message = new_message(
+        new_id("msg", now),
+        name=webhook.name,
+        key=key_text,
+        tenant=_text(webhook, "tenant", tenant),
+        body=encode(payload),
+        idempotency_key=_text(webhook, "idempotency_key", idempotency_key),
+        now=microseconds(now),
+        trace=trace,
     )
+    return database.send(message, then=wake)
 
 
 def _text(webhook: Webhook, argument: str, value: Any) -> str | None:

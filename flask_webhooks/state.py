@@ -23,7 +23,7 @@ from .rules.filter_checks import check_filter
 from .rules.ids import new_id
 from .rules.patterns import wanted
 from .rules.privacy import UNKNOWN, Privacy
-from .store import lists, outbox
+from .store import adding, lists
 from .store.database import Database
 from .store.lists import Backlog
 from .store.records import Message, Subscription, microseconds
@@ -274,7 +274,7 @@ class State:
 
         def store(trace: str | None) -> Message:
             return self.database.write(
-                lambda c: outbox.add_for_one(
+                lambda c: adding.add_for_one(
                     c, self.database.tables, new_id("msg", now), name=webhook.name,
                     tenant=subscription.tenant, body=body, subscription_id=subscription.id,
                     now=microseconds(now), trace=trace,

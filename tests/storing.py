@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask_webhooks.store import lists, outbox, queue, replaying, settling, subscriptions
+from flask_webhooks.store import adding, lists, outbox, queue, replaying, settling, subscriptions
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import (
     Attempt,
@@ -45,7 +45,8 @@ def send(database: Database, message_id: str = "msg_1", **changed: Any) -> Messa
         "idempotency_key": None, "now": 10,
     }  # fmt: skip
     values |= changed
-    return database.write(lambda c: outbox.add_message(c, database.tables, message_id, **values))
+    new = adding.new_message(message_id, **values)
+    return database.write(lambda c: adding.add_messages(c, database.tables, [new])[0])
 
 
 def fan_out(database: Database, *, now: int = 20, limit: int = 100, delay: int = 0) -> int:

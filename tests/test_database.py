@@ -47,14 +47,14 @@ def test_the_tables_are_made_on_first_need(database: Database) -> None:
 
 _RACE = """
 import os, sys, traceback
-from flask_webhooks.store import outbox
+from flask_webhooks.store.adding import new_message
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.tables import make_tables
 
 def send(message_id):
     database = Database(make_tables(prefix="race_"), uri=sys.argv[1])
-    database.write(lambda c: outbox.add_message(c, database.tables, message_id, name="n", key=None,
-        tenant=None, body=b"{}", idempotency_key=None, now=1))
+    database.send(new_message(message_id, name="n", key=None, tenant=None, body=b"{}",
+        idempotency_key=None, now=1), then=lambda: None)
     database.dispose()
 
 gate, opener = os.pipe()
@@ -227,13 +227,13 @@ def test_a_database_that_stays_locked_is_given_up(
 _FORK = """
 import os, sys
 from sqlalchemy import create_engine, event
-from flask_webhooks.store import outbox
+from flask_webhooks.store.adding import new_message
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.tables import make_tables
 
 def send(message_id):
-    database.write(lambda c: outbox.add_message(c, database.tables, message_id, name="n", key=None,
-        tenant=None, body=b"{}", idempotency_key=None, now=1))
+    database.send(new_message(message_id, name="n", key=None, tenant=None, body=b"{}",
+        idempotency_key=None, now=1), then=lambda: None)
 
 database = Database(make_tables(prefix="fork_"), uri=sys.argv[1])
 send("msg_parent")

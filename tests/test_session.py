@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
 from flask_webhooks.exceptions import StoreError
-from flask_webhooks.store import outbox
+from flask_webhooks.store.adding import new_message
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.tables import make_tables
 from tests import servers
@@ -56,13 +56,10 @@ def send(
     key: str | None = None,
 ) -> str:  # fmt: skip
     """Send as the app does, in whatever transaction it has."""
-    message = database.send(
-        lambda c: outbox.add_message(
-            c, database.tables, message_id, name="newOrder", key=None, tenant=None, body=b"{}",
-            idempotency_key=key, now=10,
-        ),
-        then=then,
-    )  # fmt: skip
+    new = new_message(
+        message_id, name="newOrder", key=None, tenant=None, body=b"{}", idempotency_key=key, now=10
+    )
+    message = database.send(new, then=then)
     return message.id
 
 

@@ -7,7 +7,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +18,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from ..exceptions import StoreError
-from . import making
+from . import adding, making
+from .adding import NewMessage
 from .dialects import locks_rows, makes_tables_apart, one_at_a_time, prefer_indexes, wait_briefly
 from .forking import Gate
+from .records import Message
 from .tables import Tables
 from .turns import Turns
 
@@ -157,25 +159,30 @@ class Database:
     def _in_turn(self) -> AbstractContextManager[None]:
         return nullcontext() if self._turns is None else self._turns.taken()
 
-    def send(self, work: Callable[[Connection], T], then: Callable[[], None]) -> T:
-        """Run ``work`` where messages are written: the app's transaction, or one of our own.
+    def send(self, message: NewMessage, then: Callable[[], None]) -> Message:
+        """Store a message where it is to be: in the app's transaction, or in one of our own.
 
         ``then`` is called when what was written may be visible. In the app's transaction that is
         a hint at most: it may come early, or never.
+
+        :returns: the message; the earlier one where its idempotency key was used before.
         """
         if self._session is None:
-            result = self.write(work)
+            [stored] = self.write(lambda c: self._add(c, [message]))
             then()
-            return result
+            return stored
         current = self._current()
         bare = isinstance(current, Connection)
         connection: Connection = current if bare else current.connection()
         self._remember(connection.engine)
         self.ensure_tables(connection)
-        result = work(connection)
+        [stored] = self._add(connection, [message])
         if not bare:  # the only hook of a bare connection comes before its commit
             self._hint_after_commit(current, then)
-        return result
+        return stored
+
+    def _add(self, connection: Connection, messages: Sequence[NewMessage]) -> list[Message]:
+        return adding.add_messages(connection, self.tables, messages)
 
     def _remember(self, engine: Engine) -> None:
         """Keep the engine for the worker, whose threads may have no session to ask."""

@@ -1,8 +1,7 @@
-"""Messages: written once by ``send``, fanned out once into deliveries by the worker."""
+"""Messages that wait: the worker fans each out into deliveries, once."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -32,101 +31,16 @@ from ..rules.patterns import patterns_of
 from . import lines, statements
 from .dialects import (
     among,
-    as_committed,
     as_list,
     fans_out_in_turns,
     fetch,
-    insert_or_skip,
     one_at_a_time,
 )
-from .records import IN_LINE, DeliveryStatus, Message, SubscriptionStatus, maybe_moment, moment
+from .records import IN_LINE, DeliveryStatus, SubscriptionStatus
 from .tables import SPECIAL, Tables
 
 #: Seconds that a worker waits for another to be done with fanning out.
 PATIENCE = 5.0
-
-
-def add_message(
-    connection: Connection,
-    tables: Tables,
-    message_id: str,
-    *,
-    name: str,
-    key: str | None,
-    tenant: str | None,
-    body: bytes,
-    idempotency_key: str | None,
-    now: int,
-    trace: str | None = None,
-) -> Message:
-    """Store one message: one row, whatever the number of subscriptions.
-
-    :param trace: the W3C ``traceparent`` of the span that sends it.
-    :returns: the message; the earlier one where the idempotency key was used before.
-    """
-    digest = idempotency_digest(name, tenant, idempotency_key)
-    row = {
-        "id": message_id, "name": name, "key": key, "tenant": tenant, "body": body,
-        "idempotency": digest, "created_at": now, "fanned_out": False, "trace": trace,
-    }  # fmt: skip
-    connection.execute(insert_or_skip(connection.dialect.name, tables.messages), row)
-    # Looked up, and not told by the row count: MySQL counts a row that it found as well.
-    return _message(row) if digest is None else _first(connection, tables, digest)
-
-
-def add_for_one(
-    connection: Connection,
-    tables: Tables,
-    message_id: str,
-    *,
-    name: str,
-    tenant: str | None,
-    body: bytes,
-    subscription_id: str,
-    now: int,
-    trace: str | None = None,
-) -> Message:
-    """Store a message for one subscription alone, as its only delivery.
-
-    :param trace: as in :func:`add_message`.
-    """
-    row = {
-        "id": message_id, "name": name, "key": None, "tenant": tenant, "body": body,
-        "idempotency": None, "created_at": now, "fanned_out": True, "trace": trace,
-    }  # fmt: skip
-    connection.execute(insert(tables.messages), row)
-    delivery = {
-        "message_id": message_id, "subscription_id": subscription_id,
-        "status": str(DeliveryStatus.PENDING), "attempts": 0, "attempts_before_replay": 0,
-        "claims": 0, "due_at": now, "created_at": now,
-    }  # fmt: skip
-    connection.execute(insert(tables.deliveries), delivery)
-    return _message(row)
-
-
-def idempotency_digest(name: str, tenant: str | None, key: str | None) -> str | None:
-    """One fixed-length text for a caller's key, told apart by webhook and tenant."""
-    if key is None:
-        return None
-    parts = (name, repr(tenant), key)
-    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
-
-
-def _first(connection: Connection, tables: Tables, digest: str) -> Message:
-    found = select(tables.messages).where(tables.messages.c.idempotency == digest)
-    return _message(connection.execute(as_committed(connection, found)).mappings().one())
-
-
-def _message(row: Any) -> Message:
-    return Message(
-        id=row["id"],
-        name=row["name"],
-        key=row["key"],
-        tenant=row["tenant"],
-        created_at=moment(row["created_at"]),
-        body=bytes(row["body"]),
-        erased_at=maybe_moment(row.get("erased_at")),
-    )
 
 
 def any_waiting(connection: Connection, tables: Tables) -> bool:
