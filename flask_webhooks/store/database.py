@@ -22,6 +22,7 @@ from . import adding, making
 from .adding import NewMessage
 from .dialects import locks_rows, makes_tables_apart, one_at_a_time, prefer_indexes, wait_briefly
 from .forking import Gate
+from .group_commit import GroupCommit
 from .records import Message
 from .tables import Tables
 from .turns import Turns
@@ -59,8 +60,9 @@ class Database:
         self._only_one = threading.RLock()
         self._tables_seen = False
         self._gate = Gate(self._close_idle)
-        #: Where the file of SQLite is our own.
+        #: These two where the file of SQLite is our own.
         self._turns: Turns | None = None
+        self._group: GroupCommit[NewMessage, Message] | None = None
 
     @property
     def locks_rows(self) -> bool:
@@ -85,6 +87,7 @@ class Database:
                 own = self._session is None
                 engine = _own_engine(self._uri) if own else self._session_engine()
                 self._turns = _turns_of(engine) if own else None
+                self._group = self._new_group()
                 self._engine = engine
             return self._engine
 
@@ -93,8 +96,12 @@ class Database:
         self._lock, self._only_one = threading.Lock(), threading.RLock()
         self._pid = os.getpid()
         self._turns = self._turns and self._turns.anew()
+        self._group = self._new_group()
         if self._engine is not None and not _is_shared(self._engine):
             self._engine.dispose(close=False)
+
+    def _new_group(self) -> GroupCommit[NewMessage, Message] | None:
+        return None if self._turns is None else GroupCommit(self.write, self._add)
 
     def _close_idle(self) -> None:
         """Close what is idle before a fork, where a file of our own is open."""
@@ -168,7 +175,7 @@ class Database:
         :returns: the message; the earlier one where its idempotency key was used before.
         """
         if self._session is None:
-            [stored] = self.write(lambda c: self._add(c, [message]))
+            stored = self._send_at_once(message)
             then()
             return stored
         current = self._current()
@@ -180,6 +187,12 @@ class Database:
         if not bare:  # the only hook of a bare connection comes before its commit
             self._hint_after_commit(current, then)
         return stored
+
+    def _send_at_once(self, message: NewMessage) -> Message:
+        self.engine  # noqa: B018  # there are other groups after a fork
+        if self._group is not None:
+            return self._group.store(message)
+        return self.write(lambda c: self._add(c, [message]))[0]
 
     def _add(self, connection: Connection, messages: Sequence[NewMessage]) -> list[Message]:
         return adding.add_messages(connection, self.tables, messages)
