@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -136,40 +137,54 @@ def by_peer(name: str, to: Sink, count: int, broker: str) -> float:
 
 
 def by_us(
-    to: Sink, count: int, each: int, processes: int, server: str | None, queued: bool = True
+    to: Sink, count: int, each: int, processes: int, server: str | None, threads: int = 0
 ) -> float:
     """One round of ours.
 
     :param each: how many subscriptions get each message.
     :param server: an SQLAlchemy URL; without one it is a file of SQLite's.
-    :param queued: whether all is fanned out before; else messages are sent while it is timed.
+    :param threads: that send the messages while it is timed; without any all is queued before.
     """
     with tempfile.TemporaryDirectory() as folder, own_database(server) as database:
         webhooks = ours(to, Path(folder), database, each)
-        sent = webhooks["benchmarked"].send
-        if queued:
+        if not threads:
             for _ in range(count // each):
-                sent(PAYLOAD)
+                webhooks["benchmarked"].send(PAYLOAD)
             while webhooks._state.worker.intake.fan_out():
                 pass
         already = to.count.value
         with running(workers(Path(folder), database, processes)):
-            if not queued:
-                return sending(lambda: sent(PAYLOAD), to, count, each, already)
+            if threads:
+                return sending(webhooks, to, count // each, each, already, threads)
             return timed(to, count, already)
 
 
-def sending(send: Callable[[], object], to: Sink, count: int, each: int, already: int) -> float:
-    """Seconds for each delivery while its message is sent as well, by this process."""
-    send()
+def sending(
+    webhooks: Webhooks, to: Sink, messages: int, each: int, already: int, threads: int
+) -> float:
+    """Seconds for each delivery while its message is sent as well, by threads of this process.
+
+    It is timed from the first delivery on: the worker is at work then. Each message is a ``send``
+    of its own, and each thread waits for its message to be stored before it sends the next.
+    """
+    app, send = webhooks.current_app(), webhooks["benchmarked"].send
+
+    def several(times: int) -> None:
+        with app.app_context():
+            for _ in range(times):
+                send(PAYLOAD)
+
+    several(1)
     while to.count.value - already < each:
         time.sleep(0.001)
+    shares = [len(range(n, messages - 1, threads)) for n in range(threads)]
+    senders = [threading.Thread(target=several, args=(share,)) for share in shares]
     began = time.perf_counter()
-    for _ in range(count // each - 1):
-        send()
-    while to.count.value - already < count:
+    for sender in senders:
+        sender.start()
+    while to.count.value - already < messages * each:
         time.sleep(0.0005)
-    return (time.perf_counter() - began) / (count - each)
+    return (time.perf_counter() - began) / ((messages - 1) * each)
 
 
 def committing(count: int) -> float:
@@ -227,8 +242,9 @@ def contenders(to: Sink, options: argparse.Namespace) -> list[Contender]:
         Contender("requests.Session, 16 threads, not durable", bare_pool),
         Contender("ours, full queue, 1 process", lambda: by_us(to, count, 10, 1, None)),
         Contender("ours, full queue, 2 processes", lambda: by_us(to, 2 * count, 10, 2, None)),
-        Contender("ours, one send for each", lambda: by_us(to, count, 1, 1, None, False)),
-        Contender("ours, one send for ten", lambda: by_us(to, count, 10, 1, None, False)),
+        Contender("ours, one send for each, 1 thread", lambda: by_us(to, count, 1, 1, None, 1)),
+        Contender("ours, one send for each, 16 threads", lambda: by_us(to, count, 1, 1, None, 16)),
+        Contender("ours, one send for ten", lambda: by_us(to, count, 10, 1, None, 1)),
         Contender("one INSERT and COMMIT each, nothing sent", lambda: committing(count)),
     ]
     if options.postgresql:
