@@ -25,6 +25,7 @@ from .forking import Gate
 from .group_commit import GroupCommit
 from .records import Message
 from .tables import Tables
+from .transactions import transacted
 from .turns import Turns
 
 logger = logging.getLogger("flask_webhooks.store")
@@ -131,7 +132,7 @@ class Database:
         while True:
             try:
                 with self._alone(), self._in_turn():
-                    return _transacted(self.engine, work, by_index)
+                    return transacted(self.engine, work, by_index)
             except DBAPIError as error:
                 if time.monotonic() > give_up or not _is_transient(error):
                     raise
@@ -270,7 +271,7 @@ def _make_missing(engine: Engine, tables: Tables) -> None:
     while True:
         try:
             if not making.has_tables(engine, tables) or making.lacks(engine, tables):
-                _transacted(engine, make)
+                transacted(engine, make)
             return
         except DBAPIError as error:
             if time.monotonic() > give_up or not _is_transient(error):
@@ -280,45 +281,6 @@ def _make_missing(engine: Engine, tables: Tables) -> None:
                     "change tables, let one who may run 'flask webhooks create-tables'."
                 ) from error
             time.sleep(random.uniform(0.005, 0.05))
-
-
-def _transacted(engine: Engine, work: Callable[[Connection], T], by_index: bool = False) -> T:
-    """Run ``work`` in a transaction.
-
-    :param by_index: as in :meth:`Database.write`.
-    """
-    with engine.connect() as connection:
-        if locks_rows(engine):
-            # What a snapshot would show while rows are claimed is out of date.
-            connection = connection.execution_options(isolation_level="READ COMMITTED")
-            with connection.begin():
-                if by_index:
-                    prefer_indexes(connection)
-                return work(connection)
-        # A read that turns into a write gets SQLITE_BUSY at once, whatever the busy timeout says:
-        # take the write lock first. The driver must not begin anything by itself for that.
-        if _driver(connection).isolation_level is not None:  # the app's
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        with connection.begin():
-            _begin_immediate(connection)
-            return work(connection)
-
-
-def _begin_immediate(connection: Connection) -> None:
-    driver, foreign = _driver(connection), connection.dialect.loaded_dbapi.Error
-    if driver.in_transaction:
-        # Begun by a listener of the app, and still empty; or by the driver with
-        # autocommit=False, whose own rollback() would begin another.
-        connection.exec_driver_sql("ROLLBACK")
-    try:
-        # By the driver itself: it is said for every message, and SQLAlchemy takes far longer.
-        driver.cursor().execute("BEGIN IMMEDIATE")
-    except foreign as error:
-        raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, foreign) from error
-
-
-def _driver(connection: Connection) -> Any:
-    return connection.connection.dbapi_connection
 
 
 def _is_shared(engine: Engine) -> bool:

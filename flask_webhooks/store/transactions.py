@@ -1,0 +1,52 @@
+"""Short transactions of our own, each begun as its database needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from .dialects import locks_rows, prefer_indexes
+
+T = TypeVar("T")
+
+
+def transacted(engine: Engine, work: Callable[[Connection], T], by_index: bool = False) -> T:
+    """Run ``work`` in a transaction.
+
+    :param by_index: as in :meth:`Database.write`.
+    """
+    with engine.connect() as connection:
+        if locks_rows(engine):
+            # What a snapshot would show while rows are claimed is out of date.
+            connection = connection.execution_options(isolation_level="READ COMMITTED")
+            with connection.begin():
+                if by_index:
+                    prefer_indexes(connection)
+                return work(connection)
+        # A read that turns into a write gets SQLITE_BUSY at once, whatever the busy timeout says:
+        # take the write lock first. The driver must not begin anything by itself for that.
+        if _driver(connection).isolation_level is not None:  # the app's
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        with connection.begin():
+            _begin_immediate(connection)
+            return work(connection)
+
+
+def _begin_immediate(connection: Connection) -> None:
+    driver, foreign = _driver(connection), connection.dialect.loaded_dbapi.Error
+    if driver.in_transaction:
+        # Begun by a listener of the app, and still empty; or by the driver with
+        # autocommit=False, whose own rollback() would begin another.
+        connection.exec_driver_sql("ROLLBACK")
+    try:
+        # By the driver itself: it is said for every message, and SQLAlchemy takes far longer.
+        driver.cursor().execute("BEGIN IMMEDIATE")
+    except foreign as error:
+        raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, foreign) from error
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
