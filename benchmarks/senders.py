@@ -182,6 +182,8 @@ def sending(
     began = time.perf_counter()
     for sender in senders:
         sender.start()
+    for sender in senders:
+        sender.join()
     while to.count.value - already < messages * each:
         time.sleep(0.0005)
     return (time.perf_counter() - began) / ((messages - 1) * each)
