@@ -189,7 +189,7 @@ def sweep(shop: Shop) -> None:
 
 
 POINTS = (
-    Point(name="send: row written", patch=after(adding, "add_messages"), work=send_and_deliver,
+    Point(name="send: row written", patch=after(adding, "_as_stored"), work=send_and_deliver,
           most=MESSAGES),
     Point(name="send: committed", patch=before(State, "wake"), work=send_and_deliver,
           most=MESSAGES),

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Dialect, Table, insert, select
 from .dialects import as_committed, insert_or_skip
 from .records import DeliveryStatus, Message, maybe_moment, moment
 from .tables import Tables
+from .transactions import by_driver
 
 
 class NewMessage(NamedTuple):
@@ -58,19 +59,19 @@ def add_messages(
 
     :returns: each message; the earlier one where its idempotency key was used before.
     """
-    dialect, table = connection.dialect, tables.messages
-    if dialect.name == "sqlite":
-        # As text, and all at once: SQLAlchemy takes longer for a row than SQLite does.
-        block = _block(dialect, table, len(messages))
-        connection.exec_driver_sql(block, tuple(chain.from_iterable(messages)))
-    else:
-        for message in messages:
-            connection.execute(insert_or_skip(dialect.name, table), message._asdict())
-    # Looked up, and not told by the row count: MySQL counts a row that it found as well.
-    return [
-        _stored(message) if message.idempotency is None else _first(connection, tables, message)
-        for message in messages
-    ]
+    for message in messages:
+        statement = insert_or_skip(connection.dialect.name, tables.messages)
+        connection.execute(statement, message._asdict())
+    return _as_stored(connection, tables, messages)
+
+
+def add_by_driver(
+    connection: Connection, tables: Tables, messages: Sequence[NewMessage]
+) -> list[Message]:
+    """The same in a file of SQLite's that is our own: all by one statement of its driver's."""
+    statement = _block(connection.dialect, tables.messages, len(messages))
+    by_driver(connection, statement, tuple(chain.from_iterable(messages)))
+    return _as_stored(connection, tables, messages)
 
 
 def add_for_one(
@@ -110,12 +111,22 @@ def idempotency_digest(name: str, tenant: str | None, key: str | None) -> str | 
 
 @functools.lru_cache(256)
 def _block(dialect: Dialect, table: Table, rows: int) -> str:
-    """An ``INSERT`` of so many messages for SQLite's driver, as :func:`.insert_or_skip` is."""
+    """What :func:`.insert_or_skip` says to SQLite, for so many messages."""
     quoted = dialect.identifier_preparer
     columns = ", ".join(map(quoted.quote, NewMessage._fields))
     row = f"({', '.join('?' * len(NewMessage._fields))})"
     into = f"INSERT INTO {quoted.format_table(table)} ({columns})"
     return f"{into} VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
+
+
+def _as_stored(
+    connection: Connection, tables: Tables, messages: Sequence[NewMessage]
+) -> list[Message]:
+    # Looked up, and not told by the row count: MySQL counts a row that it found as well.
+    return [
+        _stored(message) if message.idempotency is None else _first(connection, tables, message)
+        for message in messages
+    ]
 
 
 def _first(connection: Connection, tables: Tables, message: NewMessage) -> Message:

@@ -102,7 +102,10 @@ class Database:
             self._engine.dispose(close=False)
 
     def _new_group(self) -> GroupCommit[NewMessage, Message] | None:
-        return None if self._turns is None else GroupCommit(self.write, self._add)
+        def add(connection: Connection, messages: Sequence[NewMessage]) -> list[Message]:
+            return adding.add_by_driver(connection, self.tables, messages)
+
+        return None if self._turns is None else GroupCommit(self.write, add)
 
     def _close_idle(self) -> None:
         """Close what is idle before a fork, where a file of our own is open."""
@@ -184,7 +187,7 @@ class Database:
         connection: Connection = current if bare else current.connection()
         self._remember(connection.engine)
         self.ensure_tables(connection)
-        [stored] = self._add(connection, [message])
+        [stored] = adding.add_messages(connection, self.tables, [message])
         if not bare:  # the only hook of a bare connection comes before its commit
             self._hint_after_commit(current, then)
         return stored
@@ -193,10 +196,7 @@ class Database:
         self.engine  # noqa: B018  # there are other groups after a fork
         if self._group is not None:
             return self._group.store(message)
-        return self.write(lambda c: self._add(c, [message]))[0]
-
-    def _add(self, connection: Connection, messages: Sequence[NewMessage]) -> list[Message]:
-        return adding.add_messages(connection, self.tables, messages)
+        return self.write(lambda c: adding.add_messages(c, self.tables, [message])[0])
 
     def _remember(self, engine: Engine) -> None:
         """Keep the engine for the worker, whose threads may have no session to ask."""

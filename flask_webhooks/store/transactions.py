@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -36,16 +36,23 @@ def transacted(engine: Engine, work: Callable[[Connection], T], by_index: bool =
 
 
 def _begin_immediate(connection: Connection) -> None:
-    driver, foreign = _driver(connection), connection.dialect.loaded_dbapi.Error
-    if driver.in_transaction:
+    if _driver(connection).in_transaction:
         # Begun by a listener of the app, and still empty; or by the driver with
         # autocommit=False, whose own rollback() would begin another.
         connection.exec_driver_sql("ROLLBACK")
+    by_driver(connection, "BEGIN IMMEDIATE")
+
+
+def by_driver(connection: Connection, statement: str, values: Sequence[Any] = ()) -> None:
+    """Run a statement past SQLAlchemy, which takes longer for a small one than SQLite does.
+
+    No listener of the engine's statements sees it, and its error shows no values.
+    """
+    foreign = connection.dialect.loaded_dbapi.Error
     try:
-        # By the driver itself: it is said for every message, and SQLAlchemy takes far longer.
-        driver.cursor().execute("BEGIN IMMEDIATE")
+        _driver(connection).cursor().execute(statement, values)
     except foreign as error:
-        raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, foreign) from error
+        raise DBAPIError.instance(statement, None, error, foreign) from error
 
 
 def _driver(connection: Connection) -> Any:
