@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,8 @@ class Shelf:
     :param patience: of its groups.
     """
 
-    def __init__(self, patience: float = 10.0, clock: Callable[[], float] = lambda: 0.0) -> None:
-        self.group: GroupCommit[str, str] = GroupCommit(self.write, self.store, patience, clock)
+    def __init__(self, patience: float = 10.0) -> None:
+        self.group: GroupCommit[str, str] = GroupCommit(self.write, self.store, patience)
         self.committed: list[list[str]] = []
         #: Set while transactions may begin.
         self.open = threading.Event()
@@ -106,37 +105,21 @@ def test_who_is_alone_waits_for_nobody() -> None:
     assert shelf.committed == [["a"], ["b"], ["c"]]
 
 
-def test_who_comes_late_joins_while_the_transaction_is_open() -> None:
-    """What is brought while the first items are stored is committed with them."""
-    shelf, late = Shelf(), []
+def test_who_comes_while_others_are_stored_is_of_the_next_group() -> None:
+    """So a transaction ends soon, however many come."""
+    shelf, came = Shelf(), []
 
     def bring(connection: object, items: Sequence[str]) -> list[str]:
-        if not late:
-            late.append(in_thread(lambda: shelf.group.store("late")))
-            until(lambda: shelf.group._waiting)
+        if not came:
+            for n in range(3):
+                came.append(in_thread(lambda n=n: shelf.group.store(f"late {n}")))
+                until(lambda n=n: len(shelf.group._waiting) == n + 1)
         return Shelf.store(shelf, connection, items)
 
     shelf.group._store = bring
     assert shelf.group.store("early") == "stored early"
-    assert results(late) == ["stored late"]
-    assert shelf.committed == [["early", "late"]]
-
-
-def test_a_group_is_closed_after_some_milliseconds() -> None:
-    """However many come late: a turn is to be short."""
-    ticks = count()
-    shelf, came = Shelf(clock=lambda: next(ticks) / 1000), []
-
-    def bring(connection: object, items: Sequence[str]) -> list[str]:
-        name = f"late {len(came)}"
-        came.append(in_thread(lambda: shelf.group.store(name)) if len(came) < 9 else None)
-        until(lambda: len(came) > 9 or shelf.group._waiting)
-        return Shelf.store(shelf, connection, items)
-
-    shelf.group._store = bring
-    shelf.group.store("early")
-    results([future for future in came if future])
-    assert shelf.committed[0] == ["early", "late 0", "late 1"]
+    assert results(came) == ["stored late 0", "stored late 1", "stored late 2"]
+    assert shelf.committed == [["early"], ["late 0", "late 1", "late 2"]]
 
 
 def test_a_group_has_room_for_so_many() -> None:

@@ -7,7 +7,6 @@ has its transaction, those that come meanwhile wait, and the first of them store
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -17,8 +16,8 @@ from sqlalchemy import Connection
 Item = TypeVar("Item")
 Stored = TypeVar("Stored")
 
-#: Items in one transaction, and seconds after which none may join it: turns are to be short.
-MOST, LONGEST = 64, 0.003
+#: Items in one transaction, at most: turns are to be short.
+MOST = 64
 #: Seconds that a thread waits for another to store what it brought.
 PATIENCE = 2.0
 
@@ -35,12 +34,10 @@ class GroupCommit(Generic[Item, Stored]):
         write: Callable[[Callable[[Connection], Any]], Any],
         store: Callable[[Connection, Sequence[Item]], Sequence[Stored]],
         patience: float = PATIENCE,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
         self._store = store
         self._patience = patience
-        self._clock = clock
         # Reentrant, as is all that a handler of a signal may come upon.
         self._lock = threading.RLock()
         self._leader: _Place[Item, Stored] | None = None
@@ -87,15 +84,16 @@ class GroupCommit(Generic[Item, Stored]):
                 self._leader = None
 
     def _commit_together(self, mine: _Place[Item, Stored]) -> None:
-        """Commit what one brought oneself, and what all brought who came meanwhile."""
+        """Commit what one brought oneself, and what all brought who waited meanwhile."""
         others: list[_Place[Item, Stored]] = []
 
         def together(connection: Connection) -> None:
             _let_go(others)  # an earlier try was rolled back
-            until = self._clock() + LONGEST
-            self._store_for([mine, *self._joining(others)], connection)
-            while self._clock() < until and (late := self._joining(others)):
-                self._store_for(late, connection)
+            others.extend(self._joining())
+            places = [mine, *others]
+            items = [place.item for place in places]
+            for place, stored in zip(places, self._store(connection, items), strict=True):
+                place.stored = stored
 
         try:
             self._write(together)
@@ -107,20 +105,14 @@ class GroupCommit(Generic[Item, Stored]):
         finally:
             _let_go(others)
 
-    def _joining(self, group: list[_Place[Item, Stored]]) -> list[_Place[Item, Stored]]:
-        """Let those who wait join a group, as far as it has room."""
+    def _joining(self) -> list[_Place[Item, Stored]]:
+        """Those who have waited longest, taken out of the line."""
         with self._lock:
-            many = min(len(self._waiting), MOST - 1 - len(group))
+            many = min(len(self._waiting), MOST - 1)
             joining = [self._waiting.popleft() for _ in range(many)]
             for place in joining:
                 place.taken = True
-            group += joining
         return joining
-
-    def _store_for(self, places: list[_Place[Item, Stored]], connection: Connection) -> None:
-        items = [place.item for place in places]
-        for place, stored in zip(places, self._store(connection, items), strict=True):
-            place.stored = stored
 
 
 class _Place(Generic[Item, Stored]):
