@@ -6,15 +6,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Seconds after which a thread goes on without its turn: the other may be waiting for a database.
+#: Seconds after which a thread goes on without its turn.
 PATIENCE = 0.05
 
 
 class Alternating:
-    """Two threads that both compute and make many short system calls.
+    """Two threads that both compute, and make many short system calls.
 
-    Left alone, each would have to win back the interpreter's lock after every call, while the other
-    computes: most of both their time. The turns only spare time; nothing relies on them.
+    Left alone each would have to win back the interpreter's lock after every call, while the other
+    computes. The turns only spare time: nothing relies on them.
+
+    :param patience: seconds that a thread waits for its turn, at most.
     """
 
     def __init__(self, patience: float = PATIENCE) -> None:
@@ -22,21 +24,41 @@ class Alternating:
         self._turn = threading.Lock()
         # Who waits for its turn waits here first, so that the other can't have two in a row.
         self._next = threading.Lock()
+        #: The threads that have the turn, and that gave it up for a while.
+        self._owner: int | None = None
+        self._pausing: int | None = None
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait for one's turn, though not for long, and have it."""
-        mine = self._taken()
+        self._take()
         try:
             yield
         finally:
-            if mine:
-                self._turn.release()
+            self._end()
 
-    def _taken(self) -> bool:
+    def pause(self) -> None:
+        """Give up one's turn, if one has it, before a wait for something else."""
+        if self._owner == threading.get_ident():
+            self._pausing = threading.get_ident()
+            self._end()
+
+    def resume(self) -> None:
+        """Have one's turn again, if one gave it up."""
+        if self._pausing == threading.get_ident():
+            self._pausing = None
+            self._take()
+
+    def _take(self) -> None:
         if not self._next.acquire(timeout=self._patience):
-            return False
+            return
         try:
-            return self._turn.acquire(timeout=self._patience)
+            if self._turn.acquire(timeout=self._patience):
+                self._owner = threading.get_ident()
         finally:
             self._next.release()
+
+    def _end(self) -> None:
+        if self._owner == threading.get_ident():
+            self._owner = None
+            self._turn.release()

@@ -114,7 +114,7 @@ class Worker:
             clock=clock,
             uniform=uniform,
         )
-        self._alternating = Alternating()
+        self._alternating = database.pauses = Alternating()
         self._senders = Senders(
             self._attempting,
             per_subscription=per_subscription,
@@ -238,7 +238,7 @@ class Worker:
 
     def step(self) -> int:
         """Write what has ended, fan out, claim and hand out; how much there was to do."""
-        with self._stepping:
+        with self._stepping, self._alternating.turn():
             self._recorder.hand_back()
             with self._recorder.batch() as batch:
                 done = len(batch.settlements)
@@ -257,8 +257,7 @@ class Worker:
 
     def _step_if_possible(self) -> int:
         try:
-            with self._alternating.turn():
-                done = self.step()
+            done = self.step()
         except Exception:
             # The database may be away for a while; the rows stay, and so does the worker.
             if not self._database_away:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
@@ -41,6 +41,22 @@ _PATIENCE = 10.0
 _TRANSIENT_CODES = {1205, 1213, 1467, "40001", "40P01"}
 
 
+class Pauses(Protocol):
+    """Lets another thread compute while one waits."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+
+
+class NoPauses:
+    """Nobody is waiting to compute."""
+
+    def pause(self) -> None:
+        """Do nothing."""
+
+    resume = pause
+
+
 class Database:
     """Where the tables live: the extension's own database, or that of the app's session.
 
@@ -64,6 +80,8 @@ class Database:
         #: These two where the file of SQLite is our own.
         self._turns: Turns | None = None
         self._group: GroupCommit[NewMessage, Message] | None = None
+        #: Is told when a thread begins to wait for others or for the disk, and when that is over.
+        self.pauses: Pauses = NoPauses()
 
     @property
     def locks_rows(self) -> bool:
@@ -135,11 +153,13 @@ class Database:
         while True:
             try:
                 with self._alone(), self._in_turn():
-                    return transacted(self.engine, work, by_index)
+                    return transacted(self.engine, work, by_index, self.pauses.pause)
             except DBAPIError as error:
                 if time.monotonic() > give_up or not _is_transient(error):
                     raise
                 time.sleep(random.uniform(0.005, 0.05))
+            finally:  # when others may write again: they are not to wait for this as well
+                self.pauses.resume()
 
     def read(self, work: Callable[[Connection], T], *, by_index: bool = False) -> T:
         """Run ``work``, which only reads.
@@ -168,7 +188,7 @@ class Database:
             yield
 
     def _in_turn(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._turns is None else self._turns.taken()
+        return nullcontext() if self._turns is None else self._turns.taken(self.pauses.pause)
 
     def send(self, message: NewMessage, then: Callable[[], None]) -> Message:
         """Store a message where it is to be: in the app's transaction, or in one of our own.

@@ -13,10 +13,16 @@ from .dialects import locks_rows, prefer_indexes
 T = TypeVar("T")
 
 
-def transacted(engine: Engine, work: Callable[[Connection], T], by_index: bool = False) -> T:
+def transacted(
+    engine: Engine,
+    work: Callable[[Connection], T],
+    by_index: bool = False,
+    before_commit: Callable[[], None] = lambda: None,
+) -> T:
     """Run ``work`` in a transaction.
 
     :param by_index: as in :meth:`Database.write`.
+    :param before_commit: called when only the disk is to be waited for.
     """
     with engine.connect() as connection:
         if locks_rows(engine):
@@ -25,14 +31,18 @@ def transacted(engine: Engine, work: Callable[[Connection], T], by_index: bool =
             with connection.begin():
                 if by_index:
                     prefer_indexes(connection)
-                return work(connection)
+                result = work(connection)
+                before_commit()
+            return result
         # A read that turns into a write gets SQLITE_BUSY at once, whatever the busy timeout says:
         # take the write lock first. The driver must not begin anything by itself for that.
         if _driver(connection).isolation_level is not None:  # the app's
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         with connection.begin():
             _begin_immediate(connection)
-            return work(connection)
+            result = work(connection)
+            before_commit()
+        return result
 
 
 def _begin_immediate(connection: Connection) -> None:

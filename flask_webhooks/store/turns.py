@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 try:
     import fcntl
 except ImportError:  # Windows: SQLite's waiting has to do
     fcntl = None  # type: ignore[assignment]
+
+#: Lock, unless another has the lock.
+_AT_ONCE = fcntl.LOCK_EX | fcntl.LOCK_NB if fcntl else 0
 
 #: Seconds that a thread waits for its turn, at most.
 PATIENCE = 5.0
@@ -37,19 +41,24 @@ class Turns:
         self._file: int | None = None
         self._may_lock = fcntl is not None
 
-    def taken(self) -> Turn:
+    def taken(self, before_wait: Callable[[], None] = lambda: None) -> Turn:
         """Wait for one's turn, and have it; go on without one when it does not come for long.
 
         Whoever has it may be waiting for one that knows nothing of turns.
-        """
-        return Turn(self)
 
-    def _take(self) -> bool:
+        :param before_wait: called if it is to be waited for.
+        """
+        return Turn(self, before_wait)
+
+    def _take(self, before_wait: Callable[[], None]) -> bool:
         """Whether the turn came."""
-        if not self._lock.acquire(timeout=self._patience):
-            return False
+        if not self._lock.acquire(blocking=False):
+            before_wait()
+            if not self._lock.acquire(timeout=self._patience):
+                return False
         try:
-            if (file := self._opened()) is not None:
+            if (file := self._opened()) is not None and not _ask_for(_AT_ONCE, file):
+                before_wait()
                 _ask_for(fcntl.LOCK_EX, file)
         except BaseException:
             self._give_back()
@@ -86,21 +95,22 @@ class Turns:
 class Turn:
     """One turn, for ``with``. A generator would take longer than the turn's two locks."""
 
-    __slots__ = ("_mine", "_turns")
+    __slots__ = ("_before_wait", "_mine", "_turns")
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Turns, before_wait: Callable[[], None]) -> None:
         self._turns = turns
+        self._before_wait = before_wait
 
     def __enter__(self) -> None:
-        self._mine = self._turns._take()
+        self._mine = self._turns._take(self._before_wait)
 
     def __exit__(self, *_: object) -> None:
         if self._mine:
             self._turns._give_back()
 
 
-def _ask_for(what: int, file: int) -> None:
-    """Lock or unlock; where the kernel refuses, SQLite's waiting has to do.
+def _ask_for(what: int, file: int) -> bool:
+    """Lock or unlock, and say whether it was done; where it can't, SQLite's waiting has to do.
 
     It refuses on file systems without locks. And where each of two processes waits for a turn that
     the other has, of two databases: it doesn't see that other threads wait than have.
@@ -109,4 +119,5 @@ def _ask_for(what: int, file: int) -> None:
         # Not flock: that lock would pass to the children of a fork, and outlive its holder.
         fcntl.lockf(file, what)
     except OSError:
-        pass
+        return False
+    return True
