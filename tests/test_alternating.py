@@ -30,6 +30,39 @@ def test_who_waits_is_next() -> None:
     assert order == ["one", "other", "one again"]
 
 
+def test_who_pauses_lets_the_other_go_on() -> None:
+    """Until it resumes; one that has no turn has none to give up, or to have again."""
+    alternating = Alternating(patience=10.0)
+    alternating.pause()
+    alternating.resume()
+    order = []
+
+    def other() -> None:
+        with alternating.turn():
+            order.append("other")
+
+    with alternating.turn():
+        order.append("one")
+        alternating.pause()
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(10)
+        alternating.resume()
+        assert alternating._turn.locked()
+        order.append("one again")
+    assert not alternating._turn.locked()
+    assert order == ["one", "other", "one again"]
+
+
+def test_what_was_not_resumed_is_not_ended_twice() -> None:
+    """A turn that is paused in the end is the other's."""
+    alternating = Alternating(patience=10.0)
+    with alternating.turn():
+        alternating.pause()
+        assert alternating._turn.acquire(timeout=0)
+    assert alternating._turn.locked()
+
+
 def test_nobody_waits_for_long() -> None:
     """Who has waited long enough goes on without a turn, and takes nothing from who has it."""
     alternating = Alternating(patience=0.001)
