@@ -156,7 +156,7 @@ def test_the_second_is_the_one_that_was_sent(
 
 def test_every_attempt_has_its_own(app: Flask, shop: Webhooks) -> None:
     """A retry is shown with its own time and signature."""
-    now = iter(range(1_800_000_000, 1_900_000_000, 7))
+    now = iter(range(1_800_000_000, 1_900_000_000))
     busy = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"
     with receivers.receiving(receivers.answering(busy, OK)) as wire:
         shop.init_app(app)
