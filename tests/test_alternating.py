@@ -54,6 +54,34 @@ def test_who_pauses_lets_the_other_go_on() -> None:
     assert order == ["one", "other", "one again"]
 
 
+def test_who_hurries_is_next() -> None:
+    """Who pauses and hurries has the turn where it is free, and else keeps the other to one."""
+    alternating = Alternating(patience=10.0)
+    with alternating.turn():
+        alternating.pause()
+        alternating.hurry()
+        assert alternating._turn.locked()
+        alternating.pause()
+        assert alternating._turn.acquire(timeout=0)  # the other's
+        alternating.hurry()
+        assert alternating._next.locked()
+        alternating._turn.release()
+        alternating.pause()
+        assert not alternating._next.locked()
+        alternating.resume()
+        assert alternating._turn.locked()
+    assert not (alternating._turn.locked() or alternating._next.locked())
+
+
+def test_who_has_not_paused_does_not_hurry() -> None:
+    """Another thread's transaction changes nothing for the two."""
+    alternating = Alternating(patience=10.0)
+    alternating.hurry()
+    alternating.pause()
+    alternating.resume()
+    assert not (alternating._turn.locked() or alternating._next.locked())
+
+
 def test_what_was_not_resumed_is_not_ended_twice() -> None:
     """A turn that is paused in the end is the other's."""
     alternating = Alternating(patience=10.0)

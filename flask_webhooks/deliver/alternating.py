@@ -24,9 +24,11 @@ class Alternating:
         self._turn = threading.Lock()
         # Who waits for its turn waits here first, so that the other can't have two in a row.
         self._next = threading.Lock()
-        #: The threads that have the turn, and that gave it up for a while.
+        #: The threads that have the turn, that gave it up for a while, and that are sure to be next
+        #: though they don't wait.
         self._owner: int | None = None
         self._pausing: int | None = None
+        self._hurrying: int | None = None
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -39,14 +41,26 @@ class Alternating:
 
     def pause(self) -> None:
         """Give up one's turn, if one has it, before a wait for something else."""
-        if self._owner == threading.get_ident():
-            self._pausing = threading.get_ident()
+        me = threading.get_ident()
+        if me in (self._owner, self._hurrying):
+            self._pausing = me
             self._end()
+
+    def hurry(self) -> None:
+        """Go on at once, if one pauses: the other may end what it does, and waits then."""
+        me = threading.get_ident()
+        if self._pausing != me:
+            return
+        if self._turn.acquire(blocking=False):
+            self._owner, self._pausing = me, None
+        elif self._next.acquire(blocking=False):
+            self._hurrying = me
 
     def resume(self) -> None:
         """Have one's turn again, if one gave it up."""
         if self._pausing == threading.get_ident():
             self._pausing = None
+            self._end()
             self._take()
 
     def _take(self) -> None:
@@ -59,6 +73,10 @@ class Alternating:
             self._next.release()
 
     def _end(self) -> None:
-        if self._owner == threading.get_ident():
+        me = threading.get_ident()
+        if self._owner == me:
             self._owner = None
             self._turn.release()
+        if self._hurrying == me:
+            self._hurrying = None
+            self._next.release()

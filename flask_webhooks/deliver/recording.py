@@ -18,7 +18,7 @@ from .witness import Witness
 logger = logging.getLogger("flask_webhooks.worker")
 
 #: Outcomes that are written in one transaction: whoever waits for it waits for milliseconds.
-BATCH = 128
+BATCH = 256
 
 T = TypeVar("T")
 

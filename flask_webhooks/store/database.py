@@ -42,10 +42,16 @@ _TRANSIENT_CODES = {1205, 1213, 1467, "40001", "40P01"}
 
 
 class Pauses(Protocol):
-    """Lets another thread compute while one waits."""
+    """Lets another thread compute while one waits: told of each thread that writes."""
 
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
+    def pause(self) -> None:
+        """It waits for other writers, or for the disk."""
+
+    def hurry(self) -> None:
+        """It goes on, and others wait for it."""
+
+    def resume(self) -> None:
+        """It is through."""
 
 
 class NoPauses:
@@ -54,7 +60,7 @@ class NoPauses:
     def pause(self) -> None:
         """Do nothing."""
 
-    resume = pause
+    hurry = resume = pause
 
 
 class Database:
@@ -80,7 +86,6 @@ class Database:
         #: These two where the file of SQLite is our own.
         self._turns: Turns | None = None
         self._group: GroupCommit[NewMessage, Message] | None = None
-        #: Is told when a thread begins to wait for others or for the disk, and when that is over.
         self.pauses: Pauses = NoPauses()
 
     @property
@@ -153,6 +158,7 @@ class Database:
         while True:
             try:
                 with self._alone(), self._in_turn():
+                    self.pauses.hurry()
                     return transacted(self.engine, work, by_index, self.pauses.pause)
             except DBAPIError as error:
                 if time.monotonic() > give_up or not _is_transient(error):
