@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_webhooks.store import adding, lists, outbox, queue, replaying, settling, subscriptions
+from flask_webhooks.store.claims import Claimed, Settlement
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import (
     Attempt,
-    Claimed,
     Delivery,
     DeliveryStatus,
     Message,
-    Settlement,
     Subscription,
     moment,
 )

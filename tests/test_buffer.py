@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask_webhooks.deliver.buffer import Buffer
-from flask_webhooks.store.records import Claimed
+from flask_webhooks.store.claims import Claimed
 
 
 def claimed(delivery_id: int, subscription_id: str = "sub_1", tenant: str | None = None) -> Claimed:

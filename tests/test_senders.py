@@ -12,7 +12,7 @@ from flask_webhooks.deliver.attempting import Attempting, Ended
 from flask_webhooks.deliver.senders import Senders
 from flask_webhooks.deliver.threads import Threads
 from flask_webhooks.deliver.together import Together
-from flask_webhooks.store.records import Claimed
+from flask_webhooks.store.claims import Claimed
 from tests.test_buffer import claimed
 
 

@@ -15,8 +15,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from flask_webhooks.rules.terms import Terms
 from flask_webhooks.store import purging, queue, subscriptions
+from flask_webhooks.store.claims import Claimed
 from flask_webhooks.store.database import Database
-from flask_webhooks.store.records import Claimed, DeliveryStatus
+from flask_webhooks.store.records import DeliveryStatus
 from flask_webhooks.store.tables import make_tables
 from tests import storing
 from tests.storing import LEASE

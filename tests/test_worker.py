@@ -30,8 +30,9 @@ from flask_webhooks.rules.sealing import KeyRing
 from flask_webhooks.rules.terms import Terms
 from flask_webhooks.rules.urls import UrlRules
 from flask_webhooks.store import lists, queue, subscriptions
+from flask_webhooks.store.claims import Settlement
 from flask_webhooks.store.database import Database
-from flask_webhooks.store.records import Attempt, Settlement, microseconds
+from flask_webhooks.store.records import Attempt, microseconds
 from flask_webhooks.store.tables import make_tables
 from tests import receivers, storing
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from ..exceptions import SecretError
 from ..rules.rates import Rates
 from ..rules.urls import host_of
-from ..store.records import Claimed, Settlement, microseconds
+from ..store.claims import Claimed, Settlement
+from ..store.records import microseconds
 from .judging import Policy, judge, put_off
 from .outcome import Outcome, Reason
 from .ownership import Ownership

@@ -6,7 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from ..store.records import Claimed
+from ..store.claims import Claimed
 
 
 class Buffer:

@@ -10,8 +10,9 @@ from secrets import token_hex
 
 from ..rules.rates import Rates
 from ..store import outbox, queue
+from ..store.claims import Claimed, Settlement
 from ..store.database import Database
-from ..store.records import Claimed, Settlement, microseconds
+from ..store.records import microseconds
 from ..store.settling import Batch
 from .judging import Policies
 from .senders import Senders

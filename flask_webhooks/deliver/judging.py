@@ -6,14 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..rules import retry
-from ..store.records import (
-    Attempt,
-    Claimed,
-    DeliveryStatus,
-    Settlement,
-    microseconds,
-    moment,
-)
+from ..store.claims import Claimed, Settlement
+from ..store.records import Attempt, DeliveryStatus, microseconds, moment
 from .outcome import Outcome, Reason
 
 #: Bytes of an answer that are kept for people to look at.

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from ..store.records import Claimed, Settlement
+from ..store.claims import Claimed, Settlement
 from .alternating import Alternating
 from .attempting import Attempting, Ended, Ready
 from .buffer import Buffer

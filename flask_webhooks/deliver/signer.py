@@ -14,7 +14,8 @@ from ..rules.options import Options
 from ..rules.sealing import KeyRing
 from ..rules.signing_keys import SigningKey
 from ..rules.urls import target_uri
-from ..store.records import Carried, Claimed
+from ..store.claims import Claimed
+from ..store.records import Carried
 
 # While a key ring is rotated its newest key and the one before sign; each costs time at both ends.
 _LIVE_KEYS = 2

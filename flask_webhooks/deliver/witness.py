@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Protocol
 
-from ..store.records import Claimed, Settlement
+from ..store.claims import Claimed, Settlement
 from .outcome import Outcome
 from .signer import Headers
 

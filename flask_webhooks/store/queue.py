@@ -16,9 +16,10 @@ from ..rules.picking import Candidate
 from ..rules.terms import terms_of
 from . import lines, statements
 from .choosing import Choice, Receiver, all_of, choose, is_any_due
+from .claims import Claimed
 from .database import Database
 from .dialects import as_list, fetch
-from .records import ENQUEUED, IN_LINE, Claimed, DeliveryStatus
+from .records import ENQUEUED, IN_LINE, DeliveryStatus
 from .settling import Batch
 from .tables import Tables
 

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, case, select, update
 
 from . import lines, statements
+from .claims import Settlement
 from .database import Database
 from .dialects import as_list, fetch, insert_all
-from .records import Attempt, DeliveryStatus, Settlement, SubscriptionStatus, microseconds
+from .records import Attempt, DeliveryStatus, SubscriptionStatus, microseconds
 from .subscriptions import cancel_waiting
 from .tables import Tables
 

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..store.claims import Claimed, Settlement
 from ..store.database import Database
-from ..store.records import Claimed, Message, Settlement
+from ..store.records import Message
 from . import logs, signals
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from urllib.parse import urlsplit
 
-from ..store.records import Attempt, Claimed, DeliveryStatus, Settlement
+from ..store.claims import Claimed, Settlement
+from ..store.records import Attempt, DeliveryStatus
 
 logger = logging.getLogger("flask_webhooks.delivery")
 

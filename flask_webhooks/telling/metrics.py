@@ -16,8 +16,9 @@ from prometheus_client.exposition import choose_encoder, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from ..store.claims import Settlement
 from ..store.lists import Backlog
-from ..store.records import Attempt, DeliveryStatus, Settlement
+from ..store.records import Attempt, DeliveryStatus
 
 logger = logging.getLogger("flask_webhooks.metrics")
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from .. import signals
 from ..store import lists, subscriptions
+from ..store.claims import Settlement
 from ..store.database import Database
-from ..store.records import DeliveryStatus, Message, Settlement
+from ..store.records import DeliveryStatus, Message
 
 logger = logging.getLogger("flask_webhooks.signals")
 

@@ -17,7 +17,8 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from ..rules.urls import shown
-from ..store.records import Claimed, Message
+from ..store.claims import Claimed
+from ..store.records import Message
 
 Headers = tuple[tuple[str, str], ...]
 
