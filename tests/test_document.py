@@ -620,9 +620,19 @@ def test_references_to_added_components_lead_somewhere(webhooks: Webhooks) -> No
     assert document["components"]["schemas"]["Money"] == money
 
 
-def test_a_payload_in_another_document_is_refused(webhooks: Webhooks) -> None:
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"$ref": "https://x.example/schema.json"}}},
+        {"$ref": "https://x.example/schema.json"},
+        {"$ref": "x"},
+    ],
+)
+def test_a_payload_in_another_document_is_refused(
+    webhooks: Webhooks, schema: dict[str, object]
+) -> None:
     """What is sent is validated against the document itself, so nothing of it may be elsewhere."""
-    webhooks.webhook("one", {"properties": {"a": {"$ref": "https://x.example/schema.json"}}})
+    webhooks.webhook("one", schema)
     with pytest.raises(DeclarationError, match="^one, declared at .* refers to another document"):
         written(webhooks)
 

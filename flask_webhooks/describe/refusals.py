@@ -175,19 +175,20 @@ def _nowhere(reference: str, where: str) -> str:
 def _check_payloads(description: Description, declarations: Sequence[Webhook]) -> None:
     """What is sent is validated here, so that nothing of it may stand in another document."""
     components = description.components
-    outside = {
-        name for name, schema in components.items()
-        if any(not reference.startswith("#") for reference in references(schema))
-    }  # fmt: skip
-    if not outside:
-        return
+    outside = {name for name, schema in components.items() if _leads_out(schema)}
     for webhook in declarations:
-        used = reachable(references(description.payloads[webhook.name]), components) & outside
-        for name in sorted(used):
+        payload = description.payloads[webhook.name]
+        used = reachable(references(payload), components) & outside
+        if used or _leads_out(payload):
+            which = f"the schema {min(used)}" if used else "its schema"
             raise DeclarationError(
-                f"{webhook.name}, declared at {webhook.place}: the schema {name} refers to another "
+                f"{webhook.name}, declared at {webhook.place}: {which} refers to another "
                 "document, which is never fetched. Put it into the schema instead."
             )
+
+
+def _leads_out(schema: Mapping[str, Any]) -> bool:
+    return any(not reference.startswith("#") for reference in references(schema))
 
 
 def _check_examples(description: Description, declarations: Sequence[Webhook]) -> None:
