@@ -588,6 +588,31 @@ def test_an_outcome_is_written_though_what_is_beside_it_fails(
     assert bench.told == [("delivered", "accepted", None)] * 2
 
 
+@pytest.mark.parametrize(
+    ("status", "waiting"), [(429, ("pending", None, 0)), (410, ("cancelled", "disabled", 0))]
+)
+def test_what_an_outcome_holds_back_is_not_claimed_beside_it(
+    bench: Bench, status: int, waiting: tuple[str, str | None, int]
+) -> None:
+    """A step that writes a 429 or a 410 sends nothing more to that receiver, only to others."""
+    refused = answered(status, Retry_After="120")
+    accepted = iter([answered(), refused])
+    bench.receiver.answer = lambda o: answered() if "sub_2" in o.url else next(accepted)
+    worker = bench.worker()
+    bench.subscribe()
+    bench.send(2)
+    worker.step()
+    until(lambda: len(worker._senders.done) == 2)
+    bench.subscribe("sub_2", now=microseconds(bench.now))
+    bench.send(first=2)
+    worker.step()
+    worker.run_until_idle()
+    assert bench.receiver.urls() == {
+        "https://sub_1.example/hook": 2, "https://sub_2.example/hook": 1,
+    }  # fmt: skip
+    assert bench.standing()[2:] == [waiting, ("delivered", "accepted", 1)]
+
+
 def test_what_waited_too_long_for_a_thread_is_handed_back(bench: Bench) -> None:
     """No attempt begins that could outlive its lease: another worker could be making it then."""
     clock = [START]

@@ -77,7 +77,13 @@ def claim(
     found = database.read(look)
     if not found.candidates:
         return [], []
-    return _claimed(database, lambda _: found, token, now, lease, also)
+
+    def seen(_: Connection) -> Choice:
+        if also is None:
+            return found
+        return found._replace(candidates=also.without_overtaken(found.candidates))
+
+    return _claimed(database, seen, token, now, lease, also)
 
 
 def claim_these(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, case, select, update
 
+from ..rules.picking import Candidate
 from . import lines, statements
 from .claims import Settlement
 from .database import Database
@@ -51,6 +52,22 @@ class Batch:
             now=self._now,
             disable_after=self._disable_after,
         )
+
+    def without_overtaken(self, seen: Sequence[Candidate]) -> list[Candidate]:
+        """Those of what was seen before these were written that may be leased all the same.
+
+        Not those that are settled here, nor those whose subscriptions were paused or disabled.
+        """
+        settled = {s.claimed.delivery_id for s in self.settlements}
+        held_back = {
+            s.claimed.subscription_id
+            for s in self._live
+            if s.paused_until is not None or s.disable is not None
+        } | self._disabled.keys()
+        return [
+            one for one in seen
+            if one.delivery_id not in settled and one.subscription_id not in held_back
+        ]  # fmt: skip
 
     def write_alone(self, database: Database) -> None:
         """Write them in a transaction of their own, unless they were in another that committed."""
