@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ from flask_webhooks.store import lists, queue, subscriptions
 from flask_webhooks.store.claims import Settlement
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import Attempt, microseconds
+from flask_webhooks.store.settling import Written
 from flask_webhooks.store.tables import make_tables
 from tests import receivers, storing
 
@@ -611,6 +612,46 @@ def test_what_an_outcome_holds_back_is_not_claimed_beside_it(
         "https://sub_1.example/hook": 2, "https://sub_2.example/hook": 1,
     }  # fmt: skip
     assert bench.standing()[2:] == [waiting, ("delivered", "accepted", 1)]
+
+
+def test_what_was_written_is_told_though_the_step_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fanning out may fail for long; nobody waits for that to hear of an outcome."""
+    worker = bench.worker()
+    bench.subscribe()
+    bench.send()
+    worker.step()
+    until(lambda: worker._senders.done)
+
+    def fail(*_: object) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(worker.intake, "fan_out", fail)
+    with pytest.raises(OSError, match="the disk is gone"):
+        worker.step()
+    assert bench.told == [("delivered", "accepted", None)]
+
+
+def test_two_threads_may_tell_at_the_same_time(bench: Bench) -> None:
+    """What one has told of meanwhile is no error for the other, which tells of the rest."""
+
+    class Shared(deque[Written]):
+        def popleft(self) -> Written:  # the other thread takes one just before
+            if len(self) == 3:
+                super().popleft()
+            return super().popleft()
+
+    worker = bench.worker()
+    bench.subscribe()
+    bench.send(3)
+    worker.step()
+    until(lambda: len(worker._senders.done) == 3)
+    worker._recorder._untold = Shared()
+    with worker._recorder.batch():
+        pass
+    worker._recorder.tell()
+    assert bench.told == [("delivered", "accepted", None)] * 2
 
 
 def test_what_waited_too_long_for_a_thread_is_handed_back(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from ..store import queue
@@ -102,5 +102,9 @@ class Recorder:
 
 
 def _taken(items: deque[T], most: int) -> list[T]:
-    """The first of what is there now; more may come meanwhile."""
-    return [items.popleft() for _ in range(min(most, len(items)))]
+    """The first of what is there now; others may add to it, or take from it, meanwhile."""
+    taken: list[T] = []
+    with suppress(IndexError):
+        for _ in range(min(most, len(items))):
+            taken.append(items.popleft())
+    return taken

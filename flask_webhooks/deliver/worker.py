@@ -238,22 +238,29 @@ class Worker:
 
     def step(self) -> int:
         """Write what has ended, fan out, claim and hand out; how much there was to do."""
-        with self._stepping, self._alternating.turn():
-            self._recorder.hand_back()
-            with self._recorder.batch() as batch:
-                done = len(batch.settlements)
-                self.intake.note_ended(batch.settlements)
-                if not self._stopping.is_set():
-                    done += self.intake.take_on(batch)
-                    self._senders.send()
-            self._low = self._senders.buffer.waiting // 4
-        self._recorder.tell()
+        try:
+            with self._stepping, self._alternating.turn():
+                return self._write_and_take_on()
+        finally:  # though it failed: what was written stands
+            self._recorder.tell()
+
+    def _write_and_take_on(self) -> int:
+        self._recorder.hand_back()
+        with self._recorder.batch() as batch:
+            done = len(batch.settlements)
+            self.intake.note_ended(batch.settlements)
+            if not self._stopping.is_set():
+                done += self.intake.take_on(batch)
+                self._senders.send()
+        self._low = self._senders.buffer.waiting // 4
         return done
 
     def _write_and_tell(self) -> None:
-        with self._stepping:
-            self._recorder.write()
-        self._recorder.tell()
+        try:
+            with self._stepping:
+                self._recorder.write()
+        finally:
+            self._recorder.tell()
 
     def _step_if_possible(self) -> int:
         try:
