@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from flask_webhooks.exceptions import StoreError
@@ -270,6 +270,29 @@ def test_a_forked_process_opens_connections_of_its_own(
     process = run(_FORK, uri)
     output, _ = process.communicate(timeout=30)
     assert output.splitlines()[-1] == "['msg_child', 'msg_parent', 'msg_parent_again']", output
+
+
+def test_the_first_threads_of_a_child_use_nothing_inherited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks while another thread of the child lets go waits for no lock of the parent's."""
+    database = Database(make_tables(), uri=f"sqlite:///{tmp_path / 'forked.sqlite3'}")
+    send(database)
+    inherited, seen = (database._group, database.engine.pool), []
+    dispose = Engine.dispose
+
+    def another(engine: Engine, close: bool = True) -> None:
+        monkeypatch.undo()
+        seen.append((database.engine and database._group, database.engine.pool))
+        dispose(engine, close)
+
+    monkeypatch.setattr(Engine, "dispose", another)
+    database._pid = -1  # as in a child
+    assert database.engine
+    [(group, pool)] = seen
+    assert group is not inherited[0]
+    assert pool is not inherited[1]
+    database.dispose()
 
 
 def test_a_statement_for_reading_begins_no_write(database: Database) -> None:

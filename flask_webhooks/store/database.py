@@ -118,11 +118,12 @@ class Database:
     def _begin_anew(self) -> None:
         # Whoever held the locks when the process forked has stayed behind.
         self._lock, self._only_one = threading.Lock(), threading.RLock()
-        self._pid = os.getpid()
         self._turns = self._turns and self._turns.anew()
         self._group = self._new_group()
         if self._engine is not None and not _is_shared(self._engine):
             self._engine.dispose(close=False)
+        # Last: until then another thread of the child must not use what was inherited.
+        self._pid = os.getpid()
 
     def _new_group(self) -> GroupCommit[NewMessage, Message] | None:
         def add(connection: Connection, messages: Sequence[NewMessage]) -> list[Message]:
