@@ -24,10 +24,11 @@ class Alternating:
         self._turn = threading.Lock()
         # Who waits for its turn waits here first, so that the other can't have two in a row.
         self._next = threading.Lock()
-        #: The threads that have the turn, that gave it up for a while, and that are sure to be next
-        #: though they don't wait.
+        #: The thread that has the turn.
         self._owner: int | None = None
+        #: The one that gave it up for a while: if both do, only the last has it again.
         self._pausing: int | None = None
+        #: The one that holds ``_next`` though it doesn't wait, so that the other has no more turns.
         self._hurrying: int | None = None
 
     @contextmanager

@@ -114,7 +114,9 @@ class Worker:
             clock=clock,
             uniform=uniform,
         )
-        self._alternating = database.pauses = Alternating()
+        self._alternating = Alternating()
+        # What this worker's thread waits for in there is time for the thread that sends.
+        database.pauses = self._alternating
         self._senders = Senders(
             self._attempting,
             per_subscription=per_subscription,
@@ -141,7 +143,7 @@ class Worker:
         self._running = False
         self._wake = threading.Event()
         #: Set by the senders when it is time to settle, or to claim more.
-        self._turn = threading.Event()
+        self._nudge = threading.Event()
         #: With so few that wait, more are claimed.
         self._low = 0
         self._stopping = threading.Event()
@@ -158,7 +160,7 @@ class Worker:
         """
         self._stopping.set()
         self._senders.hold()
-        self._turn.set()
+        self._nudge.set()
         self._wake.set()
 
     def run(self, grace: float = 30.0, *, kind: Kind = "process") -> None:
@@ -281,14 +283,14 @@ class Worker:
     def _notice(self) -> None:
         """Called by the senders when something ended."""
         if self._senders.buffer.waiting <= self._low or len(self._senders.done) >= BATCH:
-            self._turn.set()
+            self._nudge.set()
             self._wake.set()
 
     def _let_send(self) -> None:
         """Leave the senders alone for a while: a step costs little more for many than for one."""
         if self._senders.buffer.waiting > self._low and len(self._senders.done) < BATCH:
-            self._turn.wait(_SETTLE_EVERY)
-        self._turn.clear()
+            self._nudge.wait(_SETTLE_EVERY)
+        self._nudge.clear()
 
     def _rest(self) -> None:
         """Wait to be woken, for the next delivery to come due, or for outcomes to write."""

@@ -72,8 +72,8 @@ def claim(
 
     if database.locks_rows:
         return _claimed(database, look, token, now, lease, also)
-    # Whoever looks with the lock in hand keeps others waiting meanwhile, and an idle look is no
-    # write.
+    # In SQLite whoever looks with the lock in hand keeps others waiting, and an idle look would be
+    # a write.
     found = database.read(look)
     if not found.candidates:
         return [], []
@@ -110,7 +110,7 @@ def _claimed(
     lease: int,
     also: Batch | None = None,
 ) -> tuple[list[Claimed], list[int]]:
-    """Lease what ``look`` chooses; what is sent is read without a lock in hand."""
+    """Lease what ``look`` chooses; messages are read after that, without a lock in hand."""
     tables, until = database.tables, now + lease
 
     def work(connection: Connection) -> tuple[Choice, list[Candidate], list[int]]:
