@@ -59,9 +59,13 @@ def add_messages(
 
     :returns: each message; the earlier one where its idempotency key was used before.
     """
-    for message in messages:
-        statement = insert_or_skip(connection.dialect.name, tables.messages)
-        connection.execute(statement, message._asdict())
+    if connection.dialect.name == "sqlite":
+        # Half the time that the expression takes: a view waits for it.
+        statement = _block(connection.dialect, tables.messages, len(messages))
+        connection.exec_driver_sql(statement, tuple(chain.from_iterable(messages)))
+    else:
+        expression = insert_or_skip(connection.dialect.name, tables.messages)
+        connection.execute(expression, [message._asdict() for message in messages])
     return _as_stored(connection, tables, messages)
 
 
