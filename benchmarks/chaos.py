@@ -43,10 +43,10 @@ from sqlalchemy.exc import DBAPIError
 from flask_webhooks import Webhooks
 from flask_webhooks.deliver.exchange import Wire
 from flask_webhooks.deliver.intake import Intake
-from flask_webhooks.deliver.recording import Recorder
 from flask_webhooks.state import State
 from flask_webhooks.store import adding, lines, outbox, purging, queue, settling
 from flask_webhooks.store.database import Database
+from flask_webhooks.telling import Telling
 
 #: Seconds by which the clock moves on after every hit: more than a lease lasts.
 LATER = 120.0
@@ -206,7 +206,7 @@ POINTS = (
           work=send_and_deliver, again=True),
     Point(name="settle: attempts written", patch=after(settling, "_write_attempts"),
           work=send_and_deliver, again=True),
-    Point(name="settle: committed", patch=after(Recorder, "_end"), work=send_and_deliver,
+    Point(name="settle: committed", patch=before(Telling, "settled"), work=send_and_deliver,
           again=True),
     Point(name="sweep: lease written", patch=after(queue, "_lease"), work=sweep),
     Point(name="sweep: after the answer", patch=after(Wire, "end"), work=sweep,
