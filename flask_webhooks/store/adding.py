@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Dialect, Table, insert, select
 
-from .dialects import as_committed, insert_or_skip
+from .dialects import as_committed, insert_of_rows, insert_or_skip
 from .records import DeliveryStatus, Message, maybe_moment, moment
 from .tables import Tables
 from .transactions import by_driver
@@ -116,11 +116,7 @@ def idempotency_digest(name: str, tenant: str | None, key: str | None) -> str | 
 @functools.lru_cache(256)
 def _block(dialect: Dialect, table: Table, rows: int) -> str:
     """What :func:`.insert_or_skip` says to SQLite, for so many messages."""
-    quoted = dialect.identifier_preparer
-    columns = ", ".join(map(quoted.quote, NewMessage._fields))
-    row = f"({', '.join('?' * len(NewMessage._fields))})"
-    into = f"INSERT INTO {quoted.format_table(table)} ({columns})"
-    return f"{into} VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
+    return f"{insert_of_rows(dialect, table, NewMessage._fields, rows)} ON CONFLICT DO NOTHING"
 
 
 def _as_stored(

@@ -143,12 +143,13 @@ def _insert_in_blocks(
         while size > len(rows) - start:
             size //= 2
         values = tuple(chain.from_iterable(rows[start : start + size]))
-        connection.exec_driver_sql(_block(connection.dialect, table, columns, size), values)
+        connection.exec_driver_sql(insert_of_rows(connection.dialect, table, columns, size), values)
         start += size
 
 
-@functools.lru_cache(64)
-def _block(dialect: Dialect, table: Table, columns: tuple[str, ...], size: int) -> str:
+@functools.lru_cache(256)
+def insert_of_rows(dialect: Dialect, table: Table, columns: tuple[str, ...], size: int) -> str:
+    """One ``INSERT`` of so many rows, in the words of SQLite's driver."""
     quoted = dialect.identifier_preparer
     names = ", ".join(map(quoted.quote, columns))
     row = f"({', '.join('?' * len(columns))})"
