@@ -17,7 +17,6 @@ from flask_webhooks.store.records import (
     DeliveryStatus,
     Message,
     Subscription,
-    moment,
 )
 
 #: A lease, and what a subscription may fail, in the tests' microseconds.
@@ -106,7 +105,7 @@ def outcome(
         status_code=204 if delivered else 500,
         detail="",
         excerpt=b"noted",
-        started_at=moment(30),
+        started=30,
         duration=0.25,
     )
     values: dict[str, Any] = {

@@ -51,13 +51,14 @@ class Ended:
 class Ready:
     """An attempt that is to be made: allowed and signed.
 
-    :ivar since: when it was, by a clock that only goes on.
+    :ivar started: when it was, in microseconds since 1970.
+    :ivar since: likewise, by a clock that only goes on, in seconds.
     """
 
     claimed: Claimed
     policy: Policy
     headers: Headers
-    started: float
+    started: int
     mark: int | None = None
     begun: Begun | None = None
     since: float = field(default_factory=time.monotonic)
@@ -81,7 +82,7 @@ class Attempting:
     :param witness: is told of each attempt that begins.
     :param ownership: how the owner of a URL is asked before its first message, if at all.
     :param host_rate: requests a second to one host at most.
-    :param lease: microseconds that a delivery is leased for.
+    :param lease: seconds that a delivery is leased for.
     :param clock: unix time in seconds.
     :ivar rates: how often each host and subscription may be called.
     """
@@ -95,7 +96,7 @@ class Attempting:
         witness: Witness,
         ownership: Ownership | None,
         host_rate: float | None,
-        lease: int,
+        lease: float,
         clock: Callable[[], float],
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -131,31 +132,30 @@ class Attempting:
 
     def allowed(self, claimed: Claimed) -> Ready | Ended:
         """What is ready to be sent; or what comes of a delivery that is not to be attempted now."""
-        started = self._clock()
+        started = microseconds(self._clock())
         policy = self._policy_of(claimed.name)
         if self._is_late(claimed, policy, started):
             return Ended(claimed, None)
         if (wait := self._wait(claimed)) > 0:
-            return Ended(claimed, put_off(claimed, "rate-limited", started + wait))
+            return Ended(claimed, put_off(claimed, "rate-limited", started, wait))
         try:
             # The second that is stored with the attempt: its headers can be made again from it.
-            second = microseconds(started) // 1_000_000
-            headers = self._signer.headers(claimed, policy.method, second)
+            headers = self._signer.headers(claimed, policy.method, started // 1_000_000)
             mark = self._signer.mark(claimed.url, policy.method, headers)
         except SecretError as error:
             # Never unsigned, and never given up for what is the operator's to mend.
             logger.error("Delivery %s is parked: %s", claimed.delivery_id, error)
-            return Ended(claimed, put_off(claimed, "secret-unavailable", started + PARKED))
+            return Ended(claimed, put_off(claimed, "secret-unavailable", started, PARKED))
         except Exception as error:
             return self.broken(Ready(claimed, policy, (), started), error)
         begun = self._witness.began(claimed, policy.method)
         headers += begun.headers if begun else ()
         return Ready(claimed, policy, headers, started, mark, begun)
 
-    def _is_late(self, claimed: Claimed, policy: Policy, now: float) -> bool:
+    def _is_late(self, claimed: Claimed, policy: Policy, now: int) -> bool:
         """Whether a delivery waited here too long: its attempt could outlive its lease."""
-        left = claimed.until - microseconds(now)
-        return left < min(microseconds(policy.timeout + TO_SETTLE), 0.9 * self._lease)
+        left = (claimed.until - now) / 1e6
+        return left < min(policy.timeout + TO_SETTLE, 0.9 * self._lease)
 
     def _wait(self, claimed: Claimed) -> float:
         """Seconds to put a delivery off for, so that nobody is called too often."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..rules import retry
 from ..store.claims import Claimed, Settlement
-from ..store.records import Attempt, DeliveryStatus, microseconds, moment
+from ..store.records import Attempt, DeliveryStatus, microseconds
 from .outcome import Outcome, Reason
 
 #: Bytes of an answer that are kept for people to look at.
@@ -52,7 +52,7 @@ def judge(
     policy: Policy,
     outcome: Outcome,
     *,
-    started: float,
+    started: int,
     now: float,
     confirmed: bool,
     uniform: Callable[[float, float], float],
@@ -60,7 +60,8 @@ def judge(
 ) -> Settlement:
     """What follows from an attempt.
 
-    :param started: unix time at which it began; so is ``now``.
+    :param started: when it began, in microseconds since 1970.
+    :param now: unix time in seconds.
     :param confirmed: whether the owner of the URL has passed the ownership check.
     :param uniform: draws a number between two.
     :param mark: of the headers that were made for it.
@@ -89,17 +90,18 @@ def judge(
     )
 
 
-def put_off(claimed: Claimed, reason: str, until: float) -> Settlement:
+def put_off(claimed: Claimed, reason: str, now: int, delay: float) -> Settlement:
     """No attempt now, and none counted.
 
-    :param until: unix time.
+    :param now: microseconds since 1970.
+    :param delay: seconds until it is due again.
     """
     return Settlement(
         claimed=claimed,
         attempt=None,
         status=DeliveryStatus.PENDING,
         reason=reason,
-        due_at=microseconds(until),
+        due_at=now + microseconds(delay),
     )
 
 
@@ -122,7 +124,7 @@ def _reason(outcome: Outcome, accepted: bool) -> str:
 
 
 def _attempt(
-    claimed: Claimed, outcome: Outcome, reason: str, started: float, mark: int | None
+    claimed: Claimed, outcome: Outcome, reason: str, started: int, mark: int | None
 ) -> Attempt:
     return Attempt(
         delivery_id=claimed.delivery_id,
@@ -132,7 +134,7 @@ def _attempt(
         detail=outcome.detail,
         # A stranger's answer to a captured URL is nobody's to read: it could show an inside page.
         excerpt=None if claimed.callback else outcome.body[:EXCERPT],
-        started_at=moment(microseconds(started)),
+        started=started,
         duration=outcome.duration,
         mark=mark,
     )

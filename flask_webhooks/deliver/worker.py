@@ -110,7 +110,7 @@ class Worker:
             witness=witness,
             ownership=ownership,
             host_rate=host_rate,
-            lease=microseconds(lease),
+            lease=lease,
             clock=clock,
             uniform=uniform,
         )

@@ -186,7 +186,7 @@ def _row(attempt: Attempt) -> tuple[Any, ...]:
         attempt.status_code,
         _storable(attempt.detail),
         attempt.excerpt,
-        microseconds(attempt.started_at.timestamp()),
+        attempt.started,
         microseconds(attempt.duration),
         attempt.mark,
     )
