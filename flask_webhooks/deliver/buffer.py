@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from ..store.claims import Claimed
+
+
+@dataclass(slots=True, eq=False)
+class _Queue:
+    """What is held of one subscription.
+
+    :ivar under_way: how many deliveries senders have taken and not finished.
+    :ivar lined_up: whether it has a turn to come.
+    """
+
+    subscription_id: str
+    tenant: str | None
+    waiting: deque[Claimed] = field(default_factory=deque)
+    under_way: int = 0
+    doubtful: bool = False
+    lined_up: bool = False
 
 
 class Buffer:
@@ -24,13 +41,11 @@ class Buffer:
         self._most = most
         self._doubtful_share = max(1, most // 2)
         self._lock = threading.Lock()
-        self._waiting: dict[str, deque[Claimed]] = {}
-        self._under_way: Counter[str] = Counter()
-        #: For each tenant, in turn, the subscriptions that may begin another delivery, each once.
-        self._in_turn: dict[str | None, deque[str]] = {}
-        self._tenant_of: dict[str, str | None] = {}
-        self._lined_up: set[str] = set()
-        self._doubtful: set[str] = set()
+        #: Those that hold something, or are doubtful.
+        self._queues: dict[str, _Queue] = {}
+        self._doubtful: set[_Queue] = set()
+        #: For each tenant, in turn, those that may begin another delivery, each once.
+        self._in_turn: dict[str | None, deque[_Queue]] = {}
         #: How many deliveries wait for a sender.
         self.waiting = 0
         #: How many deliveries senders have taken and not finished.
@@ -54,80 +69,89 @@ class Buffer:
         :param beyond: how many may wait besides those that may be under way.
         """
         with self._lock:
-            held = self._under_way[subscription_id] + len(self._waiting.get(subscription_id, ()))
-            if subscription_id in self._doubtful:
+            queue = self._queues.get(subscription_id)
+            held = queue.under_way + len(queue.waiting) if queue else 0
+            if queue and queue.doubtful:
                 return 1 - held if self._doubtful_waiting() < self._doubtful_share else 0
             return self._cap + beyond - held
 
     def waits(self, subscription_id: str) -> int:
         """How many deliveries of a subscription wait for a sender."""
         with self._lock:
-            return len(self._waiting.get(subscription_id, ()))
+            queue = self._queues.get(subscription_id)
+            return len(queue.waiting) if queue else 0
 
     def add(self, claimed: Sequence[Claimed]) -> None:
         """Take in what was leased."""
         with self._lock:
             for one in claimed:
-                self._tenant_of[one.subscription_id] = one.tenant
-                self._waiting.setdefault(one.subscription_id, deque()).append(one)
-                self._line_up(one.subscription_id)
+                queue = self._queues.get(one.subscription_id)
+                if queue is None:
+                    queue = _Queue(one.subscription_id, one.tenant)
+                    self._queues[one.subscription_id] = queue
+                queue.waiting.append(one)
+                self._line_up(queue)
             self.waiting += len(claimed)
 
     def take(self) -> list[Claimed]:
         """All that may be sent now."""
+        taken: list[Claimed] = []
         with self._lock:
-            taken = []
-            while (subscription_id := self._next()) is not None:
-                taken.append(self._begin(subscription_id))
-            return taken
+            while self.under_way < self._most and (queue := self._next()) is not None:
+                taken.append(queue.waiting.popleft())
+                queue.under_way += 1
+                self.under_way += 1
+                self._line_up(queue)
+            self.waiting -= len(taken)
+        return taken
 
     def finish(self, claimed: Claimed, answered: bool) -> None:
         """Say that a delivery that was taken is over, and whether its receiver answered."""
-        subscription_id = claimed.subscription_id
         with self._lock:
+            queue = self._queues[claimed.subscription_id]
             self.under_way -= 1
-            self._under_way[subscription_id] -= 1
-            if not self._under_way[subscription_id]:
-                del self._under_way[subscription_id]
-            (self._doubtful.discard if answered else self._doubtful.add)(subscription_id)
-            self._line_up(subscription_id)
-            self._forget_if_gone(subscription_id)
+            queue.under_way -= 1
+            if answered is queue.doubtful:
+                queue.doubtful = not answered
+                (self._doubtful.discard if answered else self._doubtful.add)(queue)
+            if queue.waiting:
+                self._line_up(queue)
+            else:
+                self._forget_if_gone(queue)
 
     def clear(self) -> list[Claimed]:
         """Give up, and give back, all that no sender has taken."""
         with self._lock:
-            unbegun = [one for line in self._waiting.values() for one in line]
-            self._waiting.clear()
-            self._tenant_of = {s: self._tenant_of[s] for s in self._under_way}
+            unbegun: list[Claimed] = []
+            for queue in list(self._queues.values()):
+                unbegun += queue.waiting
+                queue.waiting.clear()
+                queue.lined_up = False
+                self._forget_if_gone(queue)
             self._in_turn.clear()
-            self._lined_up.clear()
             self.waiting = 0
             return unbegun
 
     def _doubtful_waiting(self) -> int:
-        return sum(len(self._waiting[s]) for s in self._doubtful & self._waiting.keys())
+        return sum(len(queue.waiting) for queue in self._doubtful)
 
-    def _allowed(self, subscription_id: str) -> int:
-        return 1 if subscription_id in self._doubtful else self._cap
+    def _may_begin(self, queue: _Queue) -> bool:
+        return queue.under_way < (1 if queue.doubtful else self._cap)
 
-    def _may_begin(self, subscription_id: str) -> bool:
-        return self._under_way[subscription_id] < self._allowed(subscription_id)
+    def _line_up(self, queue: _Queue) -> None:
+        if queue.waiting and not queue.lined_up and self._may_begin(queue):
+            queue.lined_up = True
+            line = self._in_turn.get(queue.tenant)
+            if line is None:
+                line = self._in_turn[queue.tenant] = deque()
+            line.append(queue)
 
-    def _line_up(self, subscription_id: str) -> None:
-        waits = subscription_id in self._waiting and subscription_id not in self._lined_up
-        if waits and self._may_begin(subscription_id):
-            tenant = self._tenant_of[subscription_id]
-            self._in_turn.setdefault(tenant, deque()).append(subscription_id)
-            self._lined_up.add(subscription_id)
+    def _forget_if_gone(self, queue: _Queue) -> None:
+        if not (queue.waiting or queue.under_way or queue.doubtful):
+            del self._queues[queue.subscription_id]
 
-    def _forget_if_gone(self, subscription_id: str) -> None:
-        if subscription_id not in self._waiting and subscription_id not in self._under_way:
-            self._tenant_of.pop(subscription_id, None)
-
-    def _next(self) -> str | None:
+    def _next(self) -> _Queue | None:
         """Whose turn it is."""
-        if self.under_way >= self._most:
-            return None
         for _ in range(len(self._in_turn)):
             tenant = next(iter(self._in_turn))
             line = self._in_turn.pop(tenant)
@@ -138,28 +162,16 @@ class Buffer:
                 return found
         return None
 
-    def _next_of(self, line: deque[str]) -> str | None:
+    def _next_of(self, line: deque[_Queue]) -> _Queue | None:
         for _ in range(len(line)):
-            subscription_id = line.popleft()
-            if subscription_id in self._doubtful and not self._has_share_left():
-                line.append(subscription_id)
+            queue = line.popleft()
+            if queue.doubtful and not self._has_share_left():
+                line.append(queue)
                 continue
-            self._lined_up.remove(subscription_id)
-            if self._may_begin(subscription_id):  # it may have become doubtful meanwhile
-                return subscription_id
+            queue.lined_up = False
+            if self._may_begin(queue):  # it may have become doubtful meanwhile
+                return queue
         return None
 
     def _has_share_left(self) -> bool:
-        under_way = (n for s, n in self._under_way.items() if s in self._doubtful)
-        return sum(under_way) < self._doubtful_share
-
-    def _begin(self, subscription_id: str) -> Claimed:
-        line = self._waiting[subscription_id]
-        claimed = line.popleft()
-        if not line:
-            del self._waiting[subscription_id]
-        self.waiting -= 1
-        self.under_way += 1
-        self._under_way[subscription_id] += 1
-        self._line_up(subscription_id)
-        return claimed
+        return sum(queue.under_way for queue in self._doubtful) < self._doubtful_share

@@ -87,12 +87,12 @@ class Transport:
 
     def send(self, outgoing: Outgoing) -> Outcome:
         """Make one attempt. Never raises, but for ``KeyboardInterrupt`` and its like."""
-        started = self._clock() - outgoing.spent
+        deadline = self._deadline(outgoing)
         try:
-            answer = self._adapted(outgoing, self._route(outgoing.url, False))
+            answer = self._adapted(outgoing, False, deadline)
         except Exception as error:
-            return self._failed(error, started)
-        return self._answered(answer, started)
+            return self._failed(error, deadline.started)
+        return self._answered(answer, deadline.started)
 
     def begin(self, outgoing: Outgoing) -> Begun | Outcome | None:
         """Send a request on a connection that is kept open, and wait for nothing.
@@ -100,12 +100,12 @@ class Transport:
         :returns: what :meth:`advance` carries on; an outcome, if it failed at once; or ``None``
             if no connection is open, so that nothing was sent.
         """
-        started = self._clock() - outgoing.spent
+        deadline = self._deadline(outgoing)
         try:
-            begun: Begun | None = self._adapted(outgoing, self._route(outgoing.url, True))
+            begun: Begun | None = self._adapted(outgoing, True, deadline)
             return begun
         except Exception as error:
-            return self._failed(error, started)
+            return self._failed(error, deadline.started)
 
     def advance(self, begun: Begun) -> tuple[bool, Outcome | None]:
         """Whether an exchange is over, and its outcome; none where its connection was stale."""
@@ -118,9 +118,12 @@ class Transport:
         except Exception as error:
             return True, self._failed(error, begun.deadline.started)
 
-    def _adapted(self, outgoing: Outgoing, route: _Route) -> Any:
-        deadline: Any = Deadline(outgoing.timeout, self._clock, outgoing.spent)
-        return self._adapter.send(_prepared(outgoing, route), timeout=deadline)
+    def _deadline(self, outgoing: Outgoing) -> Any:
+        return Deadline(outgoing.timeout, self._clock, outgoing.spent)
+
+    def _adapted(self, outgoing: Outgoing, together: bool, deadline: Any) -> Any:
+        request = _prepared(outgoing, self._route(outgoing.url, together))
+        return self._adapter.send(request, timeout=deadline)
 
     def _failed(self, error: Exception, started: float) -> Outcome:
         reason, detail = _named(error)
@@ -235,9 +238,11 @@ def wire_headers(given: Sequence[tuple[str, str]], body: bytes, host: str) -> di
 
     :raises Failure: one of those given breaks a rule.
     """
-    headers = {"Host": host, "Accept-Encoding": "identity", **dict(given)}
-    accepts = _accepts(tuple([name for name, _ in given]))
-    if not _is_plain("".join([value for _, value in given])):
+    headers = {"Host": host, "Accept-Encoding": "identity"}
+    headers.update(given)
+    names, values = zip(*given, strict=True) if given else ((), ())
+    accepts = _accepts(names)
+    if not _is_plain("".join(values)):
         wrong = next(name for name, value in given if not _is_plain(value))
         raise Failure(Reason.blocked, f"header {wrong} holds other than printable ASCII")
     if not accepts:
