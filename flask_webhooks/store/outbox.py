@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Insert,
     and_,
@@ -143,17 +144,38 @@ class _Special(NamedTuple):
 
 def _special(connection: Connection, tables: Tables, patterns: Collection[str]) -> _Special:
     """Keep other workers off the one-shot and the ordered subscriptions, and say what there are."""
-    s, n = tables.subscriptions.c, tables.names.c
-    theirs = exists().where(n.subscription_id == s.id, n.name.in_(patterns))
+    dialect = connection.dialect.name
+    given = {"patterns": as_list(dialect, patterns)}
+    found = connection.execute(_kinds(tables, dialect), given).one()
+    special = _Special(*map(bool, found))
+    if special.once or special.ordered:
+        connection.execute(_kept(tables, dialect), given).all()
+    return special
+
+
+@statements.once_for_each
+def _kinds(tables: Tables, dialect: str) -> Select[Any]:
+    """Whether any subscription is of each special kind. Parameter: ``patterns``."""
+    s = tables.subscriptions.c
     kinds = (s.once.is_(True), s.ordered.is_not(None), s.filter.is_not(None))
     any_of = [func.max(case((kind, 1), else_=0)) for kind in kinds]
     # In the words of their index: there may be many subscriptions, and none of them special.
-    found = connection.execute(select(*any_of).where(text(SPECIAL), theirs)).one()
-    special = _Special(*map(bool, found))
-    if special.once or special.ordered:
-        locked = select(s.id).where(or_(*kinds[:2]), theirs).order_by(s.id).with_for_update()
-        connection.execute(locked).all()
-    return special
+    return select(*any_of).where(text(SPECIAL), _wants(tables, dialect))
+
+
+@statements.once_for_each
+def _kept(tables: Tables, dialect: str) -> Select[Any]:
+    """The one-shot and the ordered subscriptions; they stay locked. Parameter: ``patterns``."""
+    s = tables.subscriptions.c
+    kept = select(s.id).where(s.once.is_(True) | s.ordered.is_not(None), _wants(tables, dialect))
+    return kept.order_by(s.id).with_for_update()
+
+
+def _wants(tables: Tables, dialect: str) -> ColumnElement[bool]:
+    """Whether a subscription wants one of the names. Parameter: ``patterns``."""
+    n = tables.names.c
+    its = n.subscription_id == tables.subscriptions.c.id
+    return exists().where(its, among(dialect, n.name, "patterns"))
 
 
 def _full(
