@@ -20,6 +20,7 @@ from sqlalchemy.pool import StaticPool
 from ..exceptions import StoreError
 from . import adding, making
 from .adding import NewMessage
+from .committing import hint_after_commit
 from .dialects import locks_rows, makes_tables_apart, one_at_a_time, prefer_indexes, wait_briefly
 from .forking import Gate
 from .group_commit import GroupCommit
@@ -216,7 +217,7 @@ class Database:
         self.ensure_tables(connection)
         [stored] = adding.add_messages(connection, self.tables, [message])
         if not bare:  # the only hook of a bare connection comes before its commit
-            self._hint_after_commit(current, then)
+            hint_after_commit(current, self, then)
         return stored
 
     def _send_at_once(self, message: NewMessage) -> Message:
@@ -230,21 +231,6 @@ class Database:
         if self._engine is None:
             with self._lock:
                 self._engine = engine
-
-    def _hint_after_commit(self, session: Any, then: Callable[[], None]) -> None:
-        if self not in session.info:
-            event.listen(session, "after_commit", lambda s: self._committed(s, then))
-        session.info[self] = True
-
-    def _committed(self, session: Any, then: Callable[[], None]) -> None:
-        # It is called for savepoints, too. An exception would look like a failed commit.
-        if session.in_nested_transaction() or not session.info.get(self):
-            return
-        session.info[self] = False
-        try:
-            then()
-        except Exception:
-            logger.exception("The worker could not be woken; it will look by itself.")
 
     def ensure_tables(self, connection: Connection | None = None) -> None:
         """Make the tables where they are missing; looked up once in a process.
