@@ -221,6 +221,25 @@ def test_a_late_outcome_is_not_written(database: Database) -> None:
     assert [a.number for a in attempts] == [2]
 
 
+def test_one_late_outcome_keeps_no_other_of_its_batch_from_being_written(
+    database: Database,
+) -> None:
+    """Of one claim, one was leased again by somebody else meanwhile: only that one waits."""
+    fill(database, 3)
+    mine = claim(database, now=30, token="mine")
+    claim(database, now=200, token="theirs", limit=1)
+    written, _ = settle(database, [outcome(one) for one in mine])
+    assert [s.claimed.message_id for s in written] == ["msg_001", "msg_002"]
+    assert standing(database) == [
+        ("pending", None, 2), ("delivered", "accepted", 1), ("delivered", "accepted", 1),
+    ]  # fmt: skip
+    found = [
+        database.read(lambda c, of=one.id: lists.list_attempts(c, database.tables, of))
+        for one in deliveries(database)
+    ]
+    assert [len(attempts) for attempts in found] == [0, 1, 1]
+
+
 def test_an_attempt_that_was_not_made_is_not_counted(database: Database) -> None:
     """A settlement without an attempt leaves the count as it was before the claim."""
     fill(database, 1)
@@ -506,7 +525,9 @@ def test_postgresql_never_reads_the_whole_queue(pg_database: Database) -> None:
     pg_database.write(lambda c: c.exec_driver_sql(f"ANALYZE {table}"))
     fill(pg_database, 200)
     with plans(pg_database) as lines:
-        settle(pg_database, [outcome(one) for one in claim(pg_database, limit=5)])
+        first, *others = claim(pg_database, limit=5)
+        settle(pg_database, [outcome(one) for one in others])
+        settle(pg_database, [outcome(first, PENDING)])
     servers.empty(pg_database)
     assert [line for line in lines if "Seq Scan" in line or "Sort" in line] == []
-    assert len([line for line in lines if f"Index Scan using {table}" in line]) == 4
+    assert len([line for line in lines if f"Index Scan using {table}" in line]) == 6

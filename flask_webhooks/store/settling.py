@@ -37,7 +37,7 @@ class Batch:
         self.settlements = settlements
         self._now = now
         self._disable_after = disable_after
-        self._live: list[Settlement] = []
+        self._live: Sequence[Settlement] = []
         self._disabled: dict[str, str] = {}
         self._is_written = not settlements
 
@@ -92,21 +92,52 @@ def settle(
     *,
     now: int,
     disable_after: int,
-) -> tuple[list[Settlement], dict[str, str]]:
+) -> tuple[Sequence[Settlement], dict[str, str]]:
     """Write what came of claims, in one batch, only where their tokens still hold.
 
     :param disable_after: microseconds; a subscription that only failed for so long is disabled.
     :returns: the settlements that were written, and the reasons of newly disabled subscriptions
         by id.
     """
-    live = _still_held(connection, tables, settlements)
+    live = _write_deliveries(connection, tables, settlements, now)
     if not live:
         return [], {}
-    _write_deliveries(connection, tables, live, now)
     _write_attempts(connection, tables, live)
     _let_follow(connection, tables, live, now)
     disabled = _write_subscriptions(connection, tables, live, now, disable_after)
     return live, disabled
+
+
+def _write_deliveries(
+    connection: Connection, tables: Tables, settlements: Sequence[Settlement], now: int
+) -> Sequence[Settlement]:
+    """Write those that are still held, and say which."""
+    if _all_ended(connection, tables, settlements, now):
+        return settlements
+    live = _still_held(connection, tables, settlements)
+    _write_ended(connection, tables, [s for s in live if _has_ended(s)], now)
+    _write_waiting(connection, tables, [s for s in live if not _has_ended(s)])
+    return live
+
+
+def _all_ended(
+    connection: Connection, tables: Tables, settlements: Sequence[Settlement], now: int
+) -> bool:
+    """Write all of them, where each has ended and is still held; otherwise none.
+
+    That is how it nearly always is, and then nothing has to be read before.
+    """
+    if not all(map(_has_ended, settlements)):
+        return False
+    with connection.begin_nested() as savepoint:
+        all_written = _write_ended(connection, tables, settlements, now) == len(settlements)
+        if not all_written:
+            savepoint.rollback()
+    return all_written
+
+
+def _has_ended(settlement: Settlement) -> bool:
+    return settlement.status is not DeliveryStatus.PENDING
 
 
 def _still_held(
@@ -119,27 +150,27 @@ def _still_held(
     return [s for s in settlements if tokens.get(s.claimed.delivery_id) == s.claimed.token]
 
 
-def _write_deliveries(
-    connection: Connection, tables: Tables, live: Sequence[Settlement], now: int
-) -> None:
-    settled: dict[tuple[str, str, int], list[int]] = defaultdict(list)
-    waiting = []
-    for s in live:
-        if s.status is DeliveryStatus.PENDING:
-            waiting.append(s)
-        else:
-            not_made = 0 if s.attempt else 1
-            settled[str(s.status), s.reason, not_made].append(s.claimed.delivery_id)
-    dialect = connection.dialect.name
-    for (status, reason, not_made), ids in settled.items():
-        values = {"to_status": status, "to_reason": reason, "not_made": not_made, "now": now}
-        values["ids"] = as_list(dialect, ids)
-        connection.execute(statements.settled(tables, dialect), values)
-    if waiting:
-        _write_waiting(connection, tables, waiting)
+def _write_ended(
+    connection: Connection, tables: Tables, ended: Sequence[Settlement], now: int
+) -> int:
+    """Write those of them whose tokens hold; how many that were."""
+    alike: dict[tuple[str, str, str, int], list[int]] = defaultdict(list)
+    for s in ended:
+        not_made = 0 if s.attempt else 1
+        alike[s.claimed.token, s.status, s.reason, not_made].append(s.claimed.delivery_id)
+    dialect, written = connection.dialect.name, 0
+    for (token, status, reason, not_made), ids in alike.items():
+        values = {
+            "ids": as_list(dialect, ids), "held_by": token, "to_status": str(status),
+            "to_reason": reason, "not_made": not_made, "now": now,
+        }  # fmt: skip
+        written += connection.execute(statements.settled(tables, dialect), values).rowcount
+    return written
 
 
 def _write_waiting(connection: Connection, tables: Tables, waiting: Sequence[Settlement]) -> None:
+    if not waiting:
+        return
     rows = [
         {
             "of_id": s.claimed.delivery_id,

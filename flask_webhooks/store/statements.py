@@ -196,11 +196,14 @@ def held(tables: Tables, dialect: str) -> Select[Any]:
 
 @once_for_each
 def settled(tables: Tables, dialect: str) -> Update:
-    """Settle deliveries. Parameters: ``ids``, ``now``, ``not_made`` and two ``to_…``."""
+    """Settle deliveries that are still held.
+
+    Parameters: ``ids``, ``held_by``, ``now``, ``not_made`` and two ``to_…``.
+    """
     d = tables.deliveries.c
     return (
         update(tables.deliveries)
-        .where(among(dialect, d.id, "ids"))
+        .where(among(dialect, d.id, "ids"), d.token == bindparam("held_by"))
         .values(
             status=bindparam("to_status"),
             reason=bindparam("to_reason"),
