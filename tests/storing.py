@@ -53,7 +53,7 @@ def fan_out(database: Database, *, now: int = 20, limit: int = 100, delay: int =
         lambda c: outbox.fan_out(
             c, database.tables, now=now, first_delay=lambda name: delay, limit=limit
         ),
-        by_index=True,
+        by_worker=True,
     )
     return done.names.total()
 
@@ -123,7 +123,7 @@ def settle(
         lambda c: settling.settle(
             c, database.tables, settlements, now=now, disable_after=DISABLE_AFTER
         ),
-        by_index=True,
+        by_worker=True,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -23,6 +24,26 @@ from flask_webhooks.store.turns import Turns
 with Turns(sys.argv[1]).taken():
     print("mine", flush=True)
     sys.stdin.readline()
+"""
+
+_PATIENT = """
+import sys
+from flask_webhooks.store.turns import Turns
+waits = lambda: print("waits", flush=True)
+with Turns(sys.argv[1]).taken(waits, lets_pass=True):
+    print("mine", flush=True)
+"""
+
+_SEE_WHO_IS_AHEAD = """
+import fcntl, sys
+from flask_webhooks.store.turns import _AHEAD
+with open(sys.argv[1], "r+") as file:
+    try:
+        while True:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _AHEAD)
+            fcntl.lockf(file, fcntl.LOCK_UN, 1, _AHEAD)
+    except OSError:
+        print("somebody", flush=True)
 """
 
 _FORK = """
@@ -108,6 +129,30 @@ def test_a_process_waits_for_anothers_turn_to_end(tmp_path: Path, start: Start) 
     thread.join(10)
 
 
+def test_who_lets_others_pass_has_its_turn_after_them(tmp_path: Path, start: Start) -> None:
+    """Though it has waited longer; and then it has its own."""
+    turns = Turns(str(tmp_path / "turns"))
+    holder = start(_HOLD, tmp_path / "turns")
+    patient = start(_PATIENT, tmp_path / "turns")
+    had, enough = threading.Event(), threading.Event()
+
+    def want() -> None:
+        with turns.taken():
+            had.set()
+            enough.wait(10)
+
+    thread = threading.Thread(target=want, daemon=True)
+    thread.start()
+    start(_SEE_WHO_IS_AHEAD, tmp_path / "turns")
+    holder.communicate("\n", timeout=10)
+    assert had.wait(10)
+    assert patient.stdout is not None
+    assert select.select([patient.stdout], [], [], 0.2)[0] == []
+    enough.set()
+    assert patient.communicate(timeout=10)[0] == "mine\n"
+    thread.join(10)
+
+
 def test_the_turn_of_a_killed_process_is_over(tmp_path: Path, start: Start) -> None:
     """Nobody waits for it any longer."""
     holder = start(_HOLD, tmp_path / "turns")
@@ -179,12 +224,12 @@ def test_where_the_file_system_has_no_locks(
 ) -> None:
     """There are turns within the process all the same, and none can fail."""
 
-    def refuse(file: int, what: int) -> None:
+    def refuse(file: int, what: int, length: int, start: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("flask_webhooks.store.turns.fcntl.lockf", refuse)
     turns = Turns(str(tmp_path / "turns"))
-    with turns.taken():
+    with turns.taken(lets_pass=True):
         _, had = taken_by_a_thread(turns)
         assert not had.wait(0.1)
     assert had.wait(10)

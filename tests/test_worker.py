@@ -812,9 +812,9 @@ class Flaky(Database):
 
     away = False
 
-    def write(self, work: Any, *, by_index: bool = False) -> Any:
+    def write(self, work: Any, *, by_worker: bool = False) -> Any:
         self._check()
-        return super().write(work, by_index=by_index)
+        return super().write(work, by_worker=by_worker)
 
     def read(self, work: Any, *, by_index: bool = False) -> Any:
         self._check()

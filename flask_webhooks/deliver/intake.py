@@ -109,7 +109,7 @@ class Intake:
                 limit=self._messages,
                 most_pending=self._most_pending,
             ),
-            by_index=True,
+            by_worker=True,
         )
         messages = done.names.total()
         if done.deliveries:

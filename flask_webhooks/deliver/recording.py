@@ -94,7 +94,7 @@ class Recorder:
                 lambda c: queue.hand_back(
                     c, self._database.tables, returned, microseconds(self._clock())
                 ),
-                by_index=True,
+                by_worker=True,
             )
         except BaseException:
             self._senders.returned.extendleft(returned)

@@ -149,19 +149,20 @@ class Database:
         """The app's ``Session`` or ``Connection`` of this moment."""
         return self._session() if callable(self._session) else self._session
 
-    def write(self, work: Callable[[Connection], T], *, by_index: bool = False) -> T:
+    def write(self, work: Callable[[Connection], T], *, by_worker: bool = False) -> T:
         """Run ``work`` in a short transaction of its own; again when the database was busy.
 
-        :param by_index: it looks for a few rows among very many, see :func:`prefer_indexes`.
+        :param by_worker: for no request that waits: it lets others go first. And it looks for a few
+            rows among very many, see :func:`prefer_indexes`.
         :raises sqlalchemy.exc.DBAPIError: the database refuses, or stays busy.
         """
         self.ensure_tables()
         give_up = time.monotonic() + _PATIENCE
         while True:
             try:
-                with self._alone(), self._in_turn():
+                with self._alone(), self._in_turn(by_worker):
                     self.pauses.hurry()
-                    return transacted(self.engine, work, by_index, self.pauses.pause)
+                    return transacted(self.engine, work, by_worker, self.pauses.pause)
             except DBAPIError as error:
                 if time.monotonic() > give_up or not _is_transient(error):
                     raise
@@ -172,7 +173,7 @@ class Database:
     def read(self, work: Callable[[Connection], T], *, by_index: bool = False) -> T:
         """Run ``work``, which only reads.
 
-        :param by_index: as in :meth:`write`.
+        :param by_index: see :func:`prefer_indexes`.
         """
         self.ensure_tables()
         with self._alone(), self.engine.connect() as connection:
@@ -195,8 +196,10 @@ class Database:
                 )
             yield
 
-    def _in_turn(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._turns is None else self._turns.taken(self.pauses.pause)
+    def _in_turn(self, lets_pass: bool) -> AbstractContextManager[None]:
+        if self._turns is None:
+            return nullcontext()
+        return self._turns.taken(self.pauses.pause, lets_pass=lets_pass)
 
     def send(self, message: NewMessage, then: Callable[[], None]) -> Message:
         """Store a message where it is to be: in the app's transaction, or in one of our own.

@@ -27,9 +27,9 @@ def purge(database: Database, *, before: int) -> int:
     :returns: how many messages.
     """
     purged, tables = 0, database.tables
-    while count := database.write(lambda c: _purge_messages(c, tables, before), by_index=True):
+    while count := database.write(lambda c: _purge_messages(c, tables, before), by_worker=True):
         purged += count
-    while database.write(lambda c: _purge_subscriptions(c, tables, before), by_index=True):
+    while database.write(lambda c: _purge_subscriptions(c, tables, before), by_worker=True):
         pass
     return purged
 

@@ -119,7 +119,7 @@ def _claimed(
         found = look(connection)
         return found, *_lease(connection, tables, found.candidates, token, now, until)
 
-    found, leased, poisoned = database.write(work, by_index=True)
+    found, leased, poisoned = database.write(work, by_worker=True)
     if also is not None:
         also.note_committed()
     if not leased:
@@ -158,12 +158,12 @@ def enqueue(database: Database, *, now: int, until: int, limit: int, cap: int) -
         return ids
 
     any_due = database.read(lambda c: is_any_due(c, tables, now), by_index=True)
-    return database.write(work, by_index=True) if any_due else []
+    return database.write(work, by_worker=True) if any_due else []
 
 
 def release(database: Database, delivery_ids: Sequence[int], *, now: int) -> None:
     """Put back what was enqueued, and could not be handed on."""
-    database.write(lambda c: _release(c, database.tables, delivery_ids, now), by_index=True)
+    database.write(lambda c: _release(c, database.tables, delivery_ids, now), by_worker=True)
 
 
 def _release(connection: Connection, tables: Tables, delivery_ids: Sequence[int], now: int) -> None:

@@ -72,7 +72,7 @@ class Batch:
     def write_alone(self, database: Database) -> None:
         """Write them in a transaction of their own, unless they were in another that committed."""
         if not self._is_written:
-            database.write(lambda c: self.write(c, database.tables), by_index=True)
+            database.write(lambda c: self.write(c, database.tables), by_worker=True)
         self.note_committed()
 
     def note_committed(self) -> None:

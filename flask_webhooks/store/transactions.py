@@ -21,7 +21,7 @@ def transacted(
 ) -> T:
     """Run ``work`` in a transaction.
 
-    :param by_index: as in :meth:`Database.write`.
+    :param by_index: see :func:`.prefer_indexes`.
     :param before_commit: called when only the disk is to be waited for.
     """
     with engine.connect() as connection:
