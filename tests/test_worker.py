@@ -45,9 +45,9 @@ SCHEDULE = (0.0, 5.0, 300.0)
 
 
 def answered(status: int = 204, **headers: str) -> Outcome:
-    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    fields = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return Outcome(
-        reason=Reason.answered, status=status, headers=named, body=b"noted", duration=0.0
+        reason=Reason.answered, status=status, fields=fields, body=b"noted", duration=0.0
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -35,7 +36,7 @@ class Outcome:
 
     :param reason: how far it got. Only with ``answered`` are the next four filled.
     :param status: the HTTP status of the final answer.
-    :param headers: of the final answer, in order, as sent (latin-1).
+    :param fields: the header fields of the final answer, in order, as sent.
     :param body: raw bytes, never decoded, at most the transport's cap.
     :param truncated: the body went on, or broke off; its connection was closed.
     :param detail: one line for operators; holds no secret, body or query string.
@@ -44,11 +45,19 @@ class Outcome:
 
     reason: Reason
     status: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    fields: Sequence[tuple[bytes, bytes]] = ()
     body: bytes = field(default=b"", repr=False)
     truncated: bool = False
     detail: str = ""
     duration: float
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The header fields as text (latin-1). Hardly ever does anybody ask for them."""
+        return tuple(
+            (name.decode("latin-1"), value.decode("latin-1").strip(" \t"))
+            for name, value in self.fields
+        )
 
 
 class Failure(Exception):

@@ -133,10 +133,7 @@ class Transport:
         return Outcome(
             reason=Reason.answered,
             status=answer.status,
-            headers=tuple(
-                (name.decode("latin-1"), value.decode("latin-1").strip(" \t"))
-                for name, value in answer.headers
-            ),
+            fields=answer.headers,
             body=bytes(answer.body),
             truncated=answer.truncated,
             detail=answer.detail,
