@@ -205,6 +205,23 @@ def test_a_batch_settles_each_delivery_by_its_own_outcome(database: Database) ->
     assert [c.message_id for c in claim(database, now=77)] == ["msg_002"]
 
 
+def test_what_another_worker_leases_first_is_made_up_for(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim that finds the rows it has seen leased takes those behind them."""
+    fill(database, 8)
+    write = database.write
+
+    def overtaken(*given: Any, **options: Any) -> Any:
+        monkeypatch.setattr(database, "write", write)
+        assert len(claim(database, limit=4, token="theirs")) == 4
+        return write(*given, **options)
+
+    monkeypatch.setattr(database, "write", overtaken)
+    mine = claim(database, limit=4, token="mine")
+    assert [one.message_id for one in mine] == ["msg_004", "msg_005", "msg_006", "msg_007"]
+
+
 def test_a_late_outcome_is_not_written(database: Database) -> None:
     """Who lost the lease writes nothing, neither of the delivery nor of its subscription."""
     fill(database, 1)

@@ -95,6 +95,13 @@ def is_any_due(connection: Connection, tables: Tables, now: int) -> bool:
     return bool(_due(connection, tables, now, 1, lock=False))
 
 
+def is_still_due(connection: Connection, tables: Tables, now: int, delivery_id: int) -> bool:
+    """Whether a delivery that was seen as due was left so."""
+    dialect = connection.dialect.name
+    values = {"ids": as_list(dialect, [delivery_id]), "now": now}
+    return bool(fetch(connection, statements.due_of(tables, dialect), values))
+
+
 def _due(
     connection: Connection,
     tables: Tables,

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, case, func, select, update
 from ..rules.picking import Candidate
 from ..rules.terms import terms_of
 from . import lines, statements
-from .choosing import Choice, Receiver, all_of, choose, is_any_due
+from .choosing import Choice, Receiver, all_of, choose, is_any_due, is_still_due
 from .claims import Claimed
 from .database import Database
 from .dialects import as_list, fetch
@@ -73,15 +73,17 @@ def claim(
     if database.locks_rows:
         return _claimed(database, look, token, now, lease, also)
     # In SQLite whoever looks with the lock in hand keeps others waiting, and an idle look would be
-    # a write.
+    # a write. So it is done only where another worker has leased about half of what was seen.
     found = database.read(look)
     if not found.candidates:
         return [], []
 
-    def seen(_: Connection) -> Choice:
-        if also is None:
-            return found
-        return found._replace(candidates=also.without_overtaken(found.candidates))
+    def seen(connection: Connection) -> Choice:
+        candidates = found.candidates if also is None else also.without_overtaken(found.candidates)
+        middle = candidates[len(candidates) // 2 :][:1]
+        if middle and not is_still_due(connection, database.tables, now, middle[0].delivery_id):
+            return look(connection)
+        return found._replace(candidates=candidates)
 
     return _claimed(database, seen, token, now, lease, also)
 
