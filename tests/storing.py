@@ -118,13 +118,12 @@ def outcome(
 def settle(
     database: Database, settlements: Sequence[Settlement], *, now: int = 40
 ) -> tuple[list[Settlement], dict[str, str]]:
-    """Write what came of claims."""
-    return database.write(
-        lambda c: settling.settle(
-            c, database.tables, settlements, now=now, disable_after=DISABLE_AFTER
-        ),
-        by_worker=True,
-    )
+    """Write what came of claims: what was written, and why which subscriptions were disabled."""
+    batch = settling.Batch(settlements, now=now, disable_after=DISABLE_AFTER)
+    batch.write_alone(database)
+    written = batch.written()
+    disabled = {w.settlement.claimed.subscription_id: w.disabled for w in written if w.disabled}
+    return [w.settlement for w in written], disabled
 
 
 def deliveries(database: Database, **filters: Any) -> list[Delivery]:

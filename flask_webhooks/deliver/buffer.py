@@ -41,9 +41,11 @@ class Buffer:
         self._most = most
         self._doubtful_share = max(1, most // 2)
         self._lock = threading.Lock()
-        #: Those that hold something, or are doubtful.
+        #: Those that hold something.
         self._queues: dict[str, _Queue] = {}
-        self._doubtful: set[_Queue] = set()
+        self._doubtful: set[str] = set()
+        #: How many deliveries of doubtful ones wait, and are under way.
+        self._doubtful_waiting = self._doubtful_under_way = 0
         #: For each tenant, in turn, those that may begin another delivery, each once.
         self._in_turn: dict[str | None, deque[_Queue]] = {}
         #: How many deliveries wait for a sender.
@@ -61,7 +63,7 @@ class Buffer:
     def occupied(self) -> int:
         """How many are held, without doubtful ones that wait: they keep nobody else waiting."""
         with self._lock:
-            return self.waiting + self.under_way - self._doubtful_waiting()
+            return self.waiting + self.under_way - self._doubtful_waiting
 
     def room(self, subscription_id: str, beyond: int = 0) -> int:
         """How many more deliveries of a subscription to lease.
@@ -71,8 +73,8 @@ class Buffer:
         with self._lock:
             queue = self._queues.get(subscription_id)
             held = queue.under_way + len(queue.waiting) if queue else 0
-            if queue and queue.doubtful:
-                return 1 - held if self._doubtful_waiting() < self._doubtful_share else 0
+            if subscription_id in self._doubtful:
+                return 1 - held if self._doubtful_waiting < self._doubtful_share else 0
             return self._cap + beyond - held
 
     def waits(self, subscription_id: str) -> int:
@@ -85,11 +87,9 @@ class Buffer:
         """Take in what was leased."""
         with self._lock:
             for one in claimed:
-                queue = self._queues.get(one.subscription_id)
-                if queue is None:
-                    queue = _Queue(one.subscription_id, one.tenant)
-                    self._queues[one.subscription_id] = queue
+                queue = self._queues.get(one.subscription_id) or self._new_queue(one)
                 queue.waiting.append(one)
+                self._doubtful_waiting += queue.doubtful
                 self._line_up(queue)
             self.waiting += len(claimed)
 
@@ -101,6 +101,8 @@ class Buffer:
                 taken.append(queue.waiting.popleft())
                 queue.under_way += 1
                 self.under_way += 1
+                self._doubtful_waiting -= queue.doubtful
+                self._doubtful_under_way += queue.doubtful
                 self._line_up(queue)
             self.waiting -= len(taken)
         return taken
@@ -111,9 +113,9 @@ class Buffer:
             queue = self._queues[claimed.subscription_id]
             self.under_way -= 1
             queue.under_way -= 1
+            self._doubtful_under_way -= queue.doubtful
             if answered is queue.doubtful:
-                queue.doubtful = not answered
-                (self._doubtful.discard if answered else self._doubtful.add)(queue)
+                self._turn(queue, doubtful=not answered)
             if queue.waiting:
                 self._line_up(queue)
             else:
@@ -129,11 +131,23 @@ class Buffer:
                 queue.lined_up = False
                 self._forget_if_gone(queue)
             self._in_turn.clear()
-            self.waiting = 0
+            self.waiting = self._doubtful_waiting = 0
             return unbegun
 
-    def _doubtful_waiting(self) -> int:
-        return sum(len(queue.waiting) for queue in self._doubtful)
+    def _new_queue(self, first: Claimed) -> _Queue:
+        subscription_id = first.subscription_id
+        doubtful = subscription_id in self._doubtful
+        queue = _Queue(subscription_id, first.tenant, doubtful=doubtful)
+        self._queues[subscription_id] = queue
+        return queue
+
+    def _turn(self, queue: _Queue, doubtful: bool) -> None:
+        """Let it be doubtful from now on, or no longer."""
+        queue.doubtful = doubtful
+        (self._doubtful.add if doubtful else self._doubtful.discard)(queue.subscription_id)
+        sign = 1 if doubtful else -1
+        self._doubtful_waiting += sign * len(queue.waiting)
+        self._doubtful_under_way += sign * queue.under_way
 
     def _may_begin(self, queue: _Queue) -> bool:
         return queue.under_way < (1 if queue.doubtful else self._cap)
@@ -147,7 +161,7 @@ class Buffer:
             line.append(queue)
 
     def _forget_if_gone(self, queue: _Queue) -> None:
-        if not (queue.waiting or queue.under_way or queue.doubtful):
+        if not (queue.waiting or queue.under_way):
             del self._queues[queue.subscription_id]
 
     def _next(self) -> _Queue | None:
@@ -165,13 +179,10 @@ class Buffer:
     def _next_of(self, line: deque[_Queue]) -> _Queue | None:
         for _ in range(len(line)):
             queue = line.popleft()
-            if queue.doubtful and not self._has_share_left():
+            if queue.doubtful and self._doubtful_under_way >= self._doubtful_share:
                 line.append(queue)
                 continue
             queue.lined_up = False
             if self._may_begin(queue):  # it may have become doubtful meanwhile
                 return queue
         return None
-
-    def _has_share_left(self) -> bool:
-        return sum(queue.under_way for queue in self._doubtful) < self._doubtful_share

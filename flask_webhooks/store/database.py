@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import threading
@@ -26,10 +25,8 @@ from .forking import Gate
 from .group_commit import GroupCommit
 from .records import Message
 from .tables import Tables
-from .transactions import transacted
+from .transactions import TryAgain, transacted
 from .turns import Turns
-
-logger = logging.getLogger("flask_webhooks.store")
 
 T = TypeVar("T")
 
@@ -152,6 +149,8 @@ class Database:
     def write(self, work: Callable[[Connection], T], *, by_worker: bool = False) -> T:
         """Run ``work`` in a short transaction of its own; again when the database was busy.
 
+        :class:`.TryAgain`, raised by ``work``, lets it run again as well.
+
         :param by_worker: for no request that waits: it lets others go first. And it looks for a few
             rows among very many, see :func:`prefer_indexes`.
         :raises sqlalchemy.exc.DBAPIError: the database refuses, or stays busy.
@@ -163,6 +162,8 @@ class Database:
                 with self._alone(), self._in_turn(by_worker):
                     self.pauses.hurry()
                     return transacted(self.engine, work, by_worker, self.pauses.pause)
+            except TryAgain:
+                continue
             except DBAPIError as error:
                 if time.monotonic() > give_up or not _is_transient(error):
                     raise

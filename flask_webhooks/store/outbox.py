@@ -160,7 +160,7 @@ def _kinds(tables: Tables, dialect: str) -> Select[Any]:
     kinds = (s.once.is_(True), s.ordered.is_not(None), s.filter.is_not(None))
     any_of = [func.max(case((kind, 1), else_=0)) for kind in kinds]
     # In the words of their index: there may be many subscriptions, and none of them special.
-    return select(*any_of).where(text(SPECIAL), _wants(tables, dialect))
+    return select(*any_of).where(text(f"({SPECIAL})"), _wants(tables, dialect))
 
 
 @statements.once_for_each
@@ -182,18 +182,25 @@ def _full(
     connection: Connection, tables: Tables, patterns: Collection[str], most: int
 ) -> list[str]:
     """The subscriptions to these names that have so many pending deliveries, or more."""
-    s, n, d = tables.subscriptions.c, tables.names.c, tables.deliveries.c
-    wanted = select(n.subscription_id).where(n.name.in_(patterns))
+    dialect = connection.dialect.name
+    values = {"patterns": as_list(dialect, patterns), "others": most - 1}
+    return list(connection.execute(_bounded(tables, dialect), values).scalars())
+
+
+@statements.once_for_each
+def _bounded(tables: Tables, dialect: str) -> Select[Any]:
+    """Subscriptions with more pending deliveries than ``others``. Besides: ``patterns``."""
+    s, d = tables.subscriptions.c, tables.deliveries.c
     last = (
         select(d.id)
         .where(d.subscription_id == s.id, d.status == str(DeliveryStatus.PENDING))
         .order_by(d.due_at)
-        .offset(most - 1)
+        .offset(bindparam("others"))
         .limit(1)
+        .correlate(tables.subscriptions)
         .scalar_subquery()
     )
-    found = select(s.id).where(s.id.in_(wanted), last.is_not(None))
-    return list(connection.execute(found).scalars())
+    return select(s.id).where(_wants(tables, dialect), last.is_not(None))
 
 
 def _added_lines(
@@ -306,7 +313,9 @@ def _delivering(tables: Tables, dialect: str, bounded: bool, only: bool) -> Inse
     columns = ["message_id", "subscription_id", *values]
     chosen = among(dialect, s.id, "only") if only else s.filter.is_(None)
     wanted = _wanted(tables, dialect).add_columns(*values.values()).where(chosen)
-    return insert(tables.deliveries).from_select(columns, wanted)
+    made = insert(tables.deliveries).from_select(columns, wanted)
+    # SQLAlchemy keeps the count of an INSERT only on request.
+    return made.execution_options(preserve_rowcount=True)
 
 
 def _wanted(tables: Tables, dialect: str) -> Select[Any]:

@@ -16,6 +16,7 @@ from .dialects import as_list, fetch, insert_all
 from .records import Attempt, DeliveryStatus, SubscriptionStatus, microseconds
 from .subscriptions import cancel_waiting
 from .tables import Tables
+from .transactions import TryAgain
 
 
 class Written(NamedTuple):
@@ -40,18 +41,28 @@ class Batch:
         self._live: Sequence[Settlement] = []
         self._disabled: dict[str, str] = {}
         self._is_written = not settlements
+        # Nearly always each has ended and is still held: then nothing has to be read before.
+        self._reads_first = not all(map(_has_ended, settlements))
 
     def write(self, connection: Connection, tables: Tables) -> None:
-        """Write them; again, where the transaction was rolled back."""
+        """Write them, only where their tokens still hold; again, where that was rolled back.
+
+        :raises TryAgain: not all are still held, which was not looked up before.
+        """
         if self._is_written:
             return
-        self._live, self._disabled = settle(
-            connection,
-            tables,
-            self.settlements,
-            now=self._now,
-            disable_after=self._disable_after,
-        )
+        live = self.settlements
+        if self._reads_first:
+            live = _still_held(connection, tables, live)
+        written = _write_deliveries(connection, tables, live, self._now)
+        if written != len(live) and not self._reads_first:
+            self._reads_first = True
+            raise TryAgain
+        _write_attempts(connection, tables, live)
+        _let_follow(connection, tables, live, self._now)
+        failing_before = self._now - self._disable_after
+        self._disabled = _write_subscriptions(connection, tables, live, self._now, failing_before)
+        self._live = live
 
     def without_overtaken(self, seen: Sequence[Candidate]) -> list[Candidate]:
         """Those of what was seen before these were written that may be leased all the same.
@@ -85,57 +96,6 @@ class Batch:
         return [Written(s, disabled.pop(s.claimed.subscription_id, None)) for s in self._live]
 
 
-def settle(
-    connection: Connection,
-    tables: Tables,
-    settlements: Sequence[Settlement],
-    *,
-    now: int,
-    disable_after: int,
-) -> tuple[Sequence[Settlement], dict[str, str]]:
-    """Write what came of claims, in one batch, only where their tokens still hold.
-
-    :param disable_after: microseconds; a subscription that only failed for so long is disabled.
-    :returns: the settlements that were written, and the reasons of newly disabled subscriptions
-        by id.
-    """
-    live = _write_deliveries(connection, tables, settlements, now)
-    if not live:
-        return [], {}
-    _write_attempts(connection, tables, live)
-    _let_follow(connection, tables, live, now)
-    disabled = _write_subscriptions(connection, tables, live, now, disable_after)
-    return live, disabled
-
-
-def _write_deliveries(
-    connection: Connection, tables: Tables, settlements: Sequence[Settlement], now: int
-) -> Sequence[Settlement]:
-    """Write those that are still held, and say which."""
-    if _all_ended(connection, tables, settlements, now):
-        return settlements
-    live = _still_held(connection, tables, settlements)
-    _write_ended(connection, tables, [s for s in live if _has_ended(s)], now)
-    _write_waiting(connection, tables, [s for s in live if not _has_ended(s)])
-    return live
-
-
-def _all_ended(
-    connection: Connection, tables: Tables, settlements: Sequence[Settlement], now: int
-) -> bool:
-    """Write all of them, where each has ended and is still held; otherwise none.
-
-    That is how it nearly always is, and then nothing has to be read before.
-    """
-    if not all(map(_has_ended, settlements)):
-        return False
-    with connection.begin_nested() as savepoint:
-        all_written = _write_ended(connection, tables, settlements, now) == len(settlements)
-        if not all_written:
-            savepoint.rollback()
-    return all_written
-
-
 def _has_ended(settlement: Settlement) -> bool:
     return settlement.status is not DeliveryStatus.PENDING
 
@@ -148,6 +108,16 @@ def _still_held(
     held = fetch(connection, statements.held(tables, dialect), {"ids": ids})
     tokens = {delivery_id: token for delivery_id, token in held}
     return [s for s in settlements if tokens.get(s.claimed.delivery_id) == s.claimed.token]
+
+
+def _write_deliveries(
+    connection: Connection, tables: Tables, live: Sequence[Settlement], now: int
+) -> int:
+    """Write those that have ended, and those that wait; how many that were."""
+    waiting = [s for s in live if not _has_ended(s)]
+    _write_waiting(connection, tables, waiting)
+    ended = [s for s in live if _has_ended(s)] if waiting else live
+    return len(waiting) + _write_ended(connection, tables, ended, now)
 
 
 def _write_ended(
@@ -234,7 +204,7 @@ def _write_subscriptions(
     tables: Tables,
     live: Sequence[Settlement],
     now: int,
-    disable_after: int,
+    failing_before: int,
 ) -> dict[str, str]:
     """Failing streaks, pauses and disabling, once for each subscription of the batch."""
     c = tables.subscriptions.c
@@ -253,7 +223,7 @@ def _write_subscriptions(
         rows = [{"subscription": one, "asked": url, "now": now} for one, url in confirmed]
         connection.execute(statements.confirmed(tables), rows)
     _pause(connection, tables, others)
-    reasons = _given_up(connection, tables, bad, now - disable_after) if bad else {}
+    reasons = _given_up(connection, tables, bad, failing_before) if bad else {}
     reasons |= {s.claimed.subscription_id: s.disable for s in others if s.disable}
     return _disable(connection, tables, reasons, bad, now)
 

@@ -13,6 +13,10 @@ from .dialects import locks_rows, prefer_indexes
 T = TypeVar("T")
 
 
+class TryAgain(Exception):
+    """Raised within a transaction, so that it is rolled back and run again at once."""
+
+
 def transacted(
     engine: Engine,
     work: Callable[[Connection], T],
