@@ -17,6 +17,7 @@ from flask_webhooks.store.records import (
     DeliveryStatus,
     Message,
     Subscription,
+    moment,
 )
 
 #: A lease, and what a subscription may fail, in the tests' microseconds.
@@ -105,7 +106,7 @@ def outcome(
         status_code=204 if delivered else 500,
         detail="",
         excerpt=b"noted",
-        started=30,
+        started_at=moment(30),
         duration=0.25,
     )
     values: dict[str, Any] = {

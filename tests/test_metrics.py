@@ -18,7 +18,7 @@ from prometheus_client.openmetrics import parser as open_parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from flask_webhooks import ConfigurationError, Webhooks
-from flask_webhooks.store.records import Attempt
+from flask_webhooks.store.records import Attempt, moment
 from flask_webhooks.telling.metrics import outcome_class
 from tests import storing
 from tests.conftest import Receiver
@@ -158,7 +158,7 @@ def test_outcomes_fall_into_a_few_classes(outcome: str, status: int | None, expe
     """Statuses count by their class; what got no answer by its reason."""
     attempt = Attempt(
         delivery_id=1, number=1, outcome=outcome, status_code=status, detail="", excerpt=None,
-        started=0, duration=0.1,
+        started_at=moment(0), duration=0.1,
     )  # fmt: skip
     assert outcome_class(attempt) == expected
 

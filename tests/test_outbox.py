@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from flask_webhooks.rules.terms import Terms
 from flask_webhooks.store import lists, outbox, subscriptions
@@ -147,6 +148,37 @@ def test_many_messages_to_many_subscriptions(database: Database) -> None:
     assert reached(database) == {(f"msg_{m}", f"sub_{s}") for m in range(2) for s in range(3)}
     assert fan_out(database) == 3
     assert len(deliveries(database)) == 15
+
+
+def test_what_is_made_is_counted(database: Database) -> None:
+    """The worker goes by it: so many messages at once that their deliveries are about as many."""
+    subscribe(database, "sub_1")
+    subscribe(database, "sub_2")
+    for n in range(3):
+        send(database, f"msg_{n}")
+    done = database.write(
+        lambda c: outbox.fan_out(
+            c, database.tables, now=20, first_delay=lambda name: 0, limit=2, most_pending=100
+        )
+    )
+    assert (dict(done.names), done.deliveries) == ({"newBooking": 2}, 4)
+
+
+def test_somebody_elses_one_shot_subscription_costs_nothing(database: Database) -> None:
+    """Messages that it does not want are fanned out together all the same."""
+    subscribe(database, "sub_1")
+    subscribe(database, "sub_2", names=["other"], once=True)
+    for n in range(3):
+        send(database, f"msg_{n}")
+    made = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(f"INSERT INTO {database.tables.deliveries.name}"):
+            made.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    assert fan_out(database) == 3
+    assert (len(made), len(deliveries(database))) == (1, 3)
 
 
 def test_the_first_attempt_waits_for_the_schedule(database: Database) -> None:

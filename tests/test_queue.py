@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -255,6 +256,21 @@ def test_one_late_outcome_keeps_no_other_of_its_batch_from_being_written(
         for one in deliveries(database)
     ]
     assert [len(attempts) for attempts in found] == [0, 1, 1]
+
+
+def test_what_a_receiver_answered_is_kept_as_it_was(database: Database) -> None:
+    """Quotes, braces, backslashes and any byte: no database reads more than a text in them."""
+    fill(database, 1)
+    [one] = claim(database)
+    detail, excerpt = 'NULL, "{\\"a\\\\", \'b\'}; -- \u20ac', bytes(range(256))
+    ended = outcome(one)
+    assert ended.attempt is not None
+    settle(
+        database, [replace(ended, attempt=replace(ended.attempt, detail=detail, excerpt=excerpt))]
+    )
+    [delivery] = deliveries(database)
+    [kept] = database.read(lambda c: lists.list_attempts(c, database.tables, delivery.id))
+    assert (kept.detail, kept.excerpt) == (detail, excerpt)
 
 
 def test_an_attempt_that_was_not_made_is_not_counted(database: Database) -> None:

@@ -282,8 +282,8 @@ def test_a_hint_that_fails_is_no_failed_commit(
     assert "could not be woken" in caplog.text
 
 
-def test_a_session_keeps_one_hint_however_much_it_sends(tmp_path: Path) -> None:
-    """Neither a long-lived session nor a new one for each request gathers hooks."""
+def test_all_sessions_share_one_hook(tmp_path: Path) -> None:
+    """However much it sends: neither gathers hooks, a long-lived one nor one for each request."""
     hints: list[str] = []
     engine = create_engine(f"sqlite:///{tmp_path / 'app.sqlite3'}")
     with Session(engine) as session:
@@ -292,8 +292,11 @@ def test_a_session_keeps_one_hint_however_much_it_sends(tmp_path: Path) -> None:
             send(database, f"msg_{n}", lambda: hints.append("told"))
         session.commit()
         session.commit()
-        ours = [f for f in session.dispatch.after_commit if f.__module__ == committing.__name__]
-    assert (hints, len(ours)) == (["told"], 1)
+    with Session(engine) as another:
+        send(Database(make_tables(), session=another), "msg_5", lambda: hints.append("again"))
+        another.commit()
+        ours = [f for f in another.dispatch.after_commit if f.__module__ == committing.__name__]
+    assert (hints, len(ours)) == (["told", "again"], 1)
     engine.dispose()
 
 

@@ -30,7 +30,7 @@ _PATIENT = """
 import sys
 from flask_webhooks.store.turns import Turns
 waits = lambda: print("waits", flush=True)
-with Turns(sys.argv[1]).taken(waits, lets_pass=True):
+with Turns(sys.argv[1], grace=10).taken(waits, lets_pass=True):
     print("mine", flush=True)
 """
 
@@ -44,6 +44,15 @@ with open(sys.argv[1], "r+") as file:
             fcntl.lockf(file, fcntl.LOCK_UN, 1, _AHEAD)
     except OSError:
         print("somebody", flush=True)
+"""
+
+_STAY_AHEAD = """
+import fcntl, sys
+from flask_webhooks.store.turns import _AHEAD
+with open(sys.argv[1], "w") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX, 1, _AHEAD)
+    print("ahead", flush=True)
+    sys.stdin.readline()
 """
 
 _FORK = """
@@ -151,6 +160,13 @@ def test_who_lets_others_pass_has_its_turn_after_them(tmp_path: Path, start: Sta
     enough.set()
     assert patient.communicate(timeout=10)[0] == "mine\n"
     thread.join(10)
+
+
+def test_who_is_let_pass_and_does_not_come_is_not_waited_for(tmp_path: Path, start: Start) -> None:
+    """It may have been stopped: who lets it pass has its turn a moment later."""
+    ahead = start(_STAY_AHEAD, tmp_path / "turns")
+    with Turns(str(tmp_path / "turns"), grace=0.01).taken(lets_pass=True):
+        ahead.communicate("\n", timeout=10)
 
 
 def test_the_turn_of_a_killed_process_is_over(tmp_path: Path, start: Start) -> None:

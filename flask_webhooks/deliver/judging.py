@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..rules import retry
 from ..store.claims import Claimed, Settlement
-from ..store.records import Attempt, DeliveryStatus, microseconds
+from ..store.records import Attempt, DeliveryStatus, microseconds, moment
 from .outcome import Outcome, Reason
 
 #: Bytes of an answer that are kept for people to look at.
@@ -134,7 +134,7 @@ def _attempt(
         detail=outcome.detail,
         # A stranger's answer to a captured URL is nobody's to read: it could show an inside page.
         excerpt=None if claimed.callback else outcome.body[:EXCERPT],
-        started=started,
+        started_at=moment(started),
         duration=outcome.duration,
         mark=mark,
     )

@@ -73,7 +73,7 @@ class Presence:
         return self._written_at is None or not 0 <= now - self._written_at < EVERY
 
     def _write(self, seen: RunningWorker) -> None:
-        self._database.write(lambda c: workers.note(c, self._database.tables, seen))
+        self._database.write(lambda c: workers.note(c, self._database.tables, seen), by_worker=True)
 
     def leave(self) -> None:
         """Be seen no more."""

@@ -48,7 +48,9 @@ class Purger:
         """Purge here and now; a database that refuses is logged, and tried again an hour later."""
         now, tables = self._clock(), self._database.tables
         try:
-            self._database.write(lambda c: workers.forget_gone(c, tables, microseconds(now)))
+            self._database.write(
+                lambda c: workers.forget_gone(c, tables, microseconds(now)), by_worker=True
+            )
             count = self._purge_messages(now)
         except Exception:
             logger.exception("Old messages could not be purged; it is tried again in an hour.")

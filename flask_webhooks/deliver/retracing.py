@@ -60,7 +60,7 @@ def retraced(
         return Sent(headers=(), words=_GONE)
     if _is_unsent(attempt):
         return Sent(headers=(), words=_NOTHING)
-    second = attempt.started // 1_000_000
+    second = int(attempt.started_at.timestamp())
     known = (
         Header("webhook-id", carried.message_id),
         Header("webhook-timestamp", str(second)),

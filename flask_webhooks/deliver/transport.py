@@ -118,12 +118,12 @@ class Transport:
         except Exception as error:
             return True, self._failed(error, begun.deadline.started)
 
-    def _deadline(self, outgoing: Outgoing) -> Any:
+    def _deadline(self, outgoing: Outgoing) -> Deadline:
         return Deadline(outgoing.timeout, self._clock, outgoing.spent)
 
-    def _adapted(self, outgoing: Outgoing, together: bool, deadline: Any) -> Any:
+    def _adapted(self, outgoing: Outgoing, together: bool, deadline: Deadline) -> Any:
         request = _prepared(outgoing, self._route(outgoing.url, together))
-        return self._adapter.send(request, timeout=deadline)
+        return self._adapter.send(request, timeout=cast(Any, deadline))
 
     def _failed(self, error: Exception, started: float) -> Outcome:
         reason, detail = _named(error)

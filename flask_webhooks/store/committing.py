@@ -16,17 +16,19 @@ _HINTS = "flask_webhooks.hints"
 
 
 def hint_after_commit(session: Any, whose: object, then: Callable[[], None]) -> None:
-    """Call ``then`` once after the session's next commit.
+    """Call ``then`` once after the session's next commit, if :func:`listen` was called.
 
     :param whose: for whom; only the last ``then`` of each is called.
     """
-    _listen()
     session.info.setdefault(_HINTS, {})[whose] = then
 
 
 @functools.cache
-def _listen() -> None:
-    """Listen to all sessions, once: an app may make one for each request."""
+def listen() -> None:
+    """Listen to all sessions, once: an app may make one for each request.
+
+    To be called before there is any: one that commits meanwhile, on another thread, would fail.
+    """
     # Whoever has a session has loaded it; whoever has none does without.
     from sqlalchemy.orm import Session
 

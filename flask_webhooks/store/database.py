@@ -19,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 from ..exceptions import StoreError
 from . import adding, making
 from .adding import NewMessage
-from .committing import hint_after_commit
+from .committing import hint_after_commit, listen
 from .dialects import locks_rows, makes_tables_apart, one_at_a_time, prefer_indexes, wait_briefly
 from .forking import Gate
 from .group_commit import GroupCommit
@@ -85,6 +85,8 @@ class Database:
         self._turns: Turns | None = None
         self._group: GroupCommit[NewMessage, Message] | None = None
         self.pauses: Pauses = NoPauses()
+        if session is not None and not isinstance(session, Connection):
+            listen()
 
     @property
     def locks_rows(self) -> bool:
@@ -151,8 +153,8 @@ class Database:
 
         :class:`.TryAgain`, raised by ``work``, lets it run again as well.
 
-        :param by_worker: for no request that waits: it lets others go first. And it looks for a few
-            rows among very many, see :func:`prefer_indexes`.
+        :param by_worker: no request waits for it, so it lets others go first. And it looks for a
+            few rows among very many, see :func:`prefer_indexes`.
         :raises sqlalchemy.exc.DBAPIError: the database refuses, or stays busy.
         """
         self.ensure_tables()

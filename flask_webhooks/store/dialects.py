@@ -17,6 +17,7 @@ from sqlalchemy import (
     Engine,
     LargeBinary,
     Select,
+    String,
     Table,
     Text,
     any_,
@@ -28,12 +29,15 @@ from sqlalchemy import (
     insert,
     select,
 )
+from sqlalchemy.types import NullType
 
 _MYSQL = ("mysql", "mariadb")
 
 _BY_INDEX = "SELECT " + ", ".join(
     f"set_config('{name}', 'off', true)" for name in ("enable_seqscan", "enable_bitmapscan", "jit")
 )
+
+_UNTYPED = NullType()
 
 #: Rows that SQLite inserts by one statement at most.
 _LARGEST_BLOCK = 64
@@ -188,8 +192,13 @@ def as_list(dialect: str, values: Iterable[Any]) -> Any:
 
 
 def _array(parameter: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A parameter that :func:`_array_text` makes, as an array of PostgreSQL's."""
-    return cast(bindparam(parameter, type_=Text), ARRAY(column.type))
+    """A parameter that :func:`_array_text` makes, as an array of PostgreSQL's.
+
+    It has no type but that of the cast: as a text it would be parsed for each row that it is held
+    against. And texts are of any length, since those of ``VARCHAR(40)[]`` would be cut.
+    """
+    whole = Text() if isinstance(column.type, String) else column.type
+    return cast(bindparam(parameter, type_=_UNTYPED), ARRAY(whole))
 
 
 def _array_text(values: Iterable[Any]) -> str:

@@ -325,7 +325,7 @@ def attempt_of(row: Any) -> Attempt:
         status_code=row["status_code"],
         detail=row["detail"],
         excerpt=None if row["excerpt"] is None else bytes(row["excerpt"]),
-        started=row["started_at"],
+        started_at=moment(row["started_at"]),
         duration=row["duration"] / 1e6,
         mark=row["mark"],
     )

@@ -140,17 +140,11 @@ class Attempt:
     detail: str
     #: The first bytes of the answer; none for captured callbacks.
     excerpt: bytes | None = field(repr=False)
-    #: When it began, in microseconds since 1970.
-    started: int
+    started_at: datetime
     #: Seconds.
     duration: float
     #: A keyed digest of the headers that were made for it: what is made again must have the same.
     mark: int | None = field(default=None, repr=False)
-
-    @property
-    def started_at(self) -> datetime:
-        """When it began."""
-        return moment(self.started)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -187,7 +187,7 @@ def _row(attempt: Attempt) -> tuple[Any, ...]:
         attempt.status_code,
         _storable(attempt.detail),
         attempt.excerpt,
-        attempt.started,
+        microseconds(attempt.started_at.timestamp()),
         microseconds(attempt.duration),
         attempt.mark,
     )

@@ -7,8 +7,10 @@ kernel wakes whoever waits for a lock as soon as it is free.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
+import time
 from collections.abc import Callable
 
 try:
@@ -24,6 +26,8 @@ _TURN, _AHEAD = 0, 1
 
 #: Seconds that a thread waits for its turn, at most.
 PATIENCE = 5.0
+#: Seconds that one who is let pass has to take its turn, and from one look to the next.
+GRACE, _MOMENT = 0.02, 0.0005
 
 
 class Turns:
@@ -35,11 +39,13 @@ class Turns:
     :param path: a file to lock, beside the database; it stays empty. Where it can't be made, there
         are turns within the process alone.
     :param patience: seconds that a thread waits for those of its own process.
+    :param grace: seconds that one of another process has to take its turn when it is let pass.
     """
 
-    def __init__(self, path: str, patience: float = PATIENCE) -> None:
+    def __init__(self, path: str, patience: float = PATIENCE, grace: float = GRACE) -> None:
         self._path = path
         self._patience = patience
+        self._grace = grace
         self._lock = threading.Lock()
         self._file: int | None = None
         self._may_lock = fcntl is not None
@@ -52,13 +58,32 @@ class Turns:
         Whoever has it may be waiting for one that knows nothing of turns.
 
         :param before_wait: called if it is to be waited for.
-        :param lets_pass: whether one of another process that doesn't say so goes first, if it waits
-            when the turn comes.
+        :param lets_pass: whether to let one of another process go first that waits when the turn
+            comes, and doesn't say so itself.
         """
         return Turn(self, before_wait, lets_pass)
 
     def _take(self, before_wait: Callable[[], None], lets_pass: bool) -> bool:
         """Whether the turn came."""
+        taken = self._taken(before_wait, seen=not lets_pass)
+        if taken and lets_pass and self._is_somebody_ahead():
+            self._give_back()
+            before_wait()
+            self._let_pass()
+            taken = self._taken(before_wait, seen=False)
+        return taken
+
+    def _let_pass(self) -> None:
+        """Wait until nobody is ahead, though not for long: who is may have been stopped."""
+        give_up = time.monotonic() + self._grace
+        while self._is_somebody_ahead() and time.monotonic() < give_up:
+            time.sleep(_MOMENT)
+
+    def _taken(self, before_wait: Callable[[], None], seen: bool) -> bool:
+        """Whether the turn came.
+
+        :param seen: whether those that let others pass are to see that it is waited for.
+        """
         if not self._lock.acquire(blocking=False):
             before_wait()
             if not self._lock.acquire(timeout=self._patience):
@@ -66,16 +91,31 @@ class Turns:
         try:
             if (file := self._opened()) is not None and not _ask_for(_AT_ONCE, file, _TURN):
                 before_wait()
-                (_wait_patiently if lets_pass else _wait_ahead)(file)
+                if seen:  # by one at a time; who comes besides just waits
+                    _ask_for(_AT_ONCE, file, _AHEAD)
+                _ask_for(fcntl.LOCK_EX, file, _TURN)
+                if seen:
+                    _ask_for(fcntl.LOCK_UN, file, _AHEAD)
         except BaseException:
             self._give_back()
             raise
         return True
 
+    def _is_somebody_ahead(self) -> bool:
+        """Whether one of another process waits, and is to be let pass."""
+        if self._file is None:
+            return False
+        try:
+            fcntl.lockf(self._file, _AT_ONCE, 1, _AHEAD)
+        except OSError as error:
+            return error.errno in (errno.EAGAIN, errno.EACCES)
+        _ask_for(fcntl.LOCK_UN, self._file, _AHEAD)
+        return False
+
     def _give_back(self) -> None:
         try:
             if self._file is not None:
-                _ask_for(fcntl.LOCK_UN, self._file, _TURN)
+                _ask_for(fcntl.LOCK_UN, self._file, _TURN, 2)
         finally:
             self._lock.release()
 
@@ -89,7 +129,7 @@ class Turns:
 
     def anew(self) -> Turns:
         """The turns of a child: whoever had one when it was forked has stayed behind."""
-        return Turns(self._path, self._patience)
+        return Turns(self._path, self._patience, self._grace)
 
     def close(self) -> None:
         """Close the file, until the next turn."""
@@ -117,28 +157,7 @@ class Turn:
             self._turns._give_back()
 
 
-def _wait_ahead(file: int) -> None:
-    """Wait for the turn, seen by those that let others pass."""
-    _ask_for(fcntl.LOCK_EX, file, _AHEAD)
-    try:
-        _ask_for(fcntl.LOCK_EX, file, _TURN)
-    finally:
-        _ask_for(fcntl.LOCK_UN, file, _AHEAD)
-
-
-def _wait_patiently(file: int) -> None:
-    """Wait for the turn, and once more if somebody is ahead: not for ever, however many come."""
-    _ask_for(fcntl.LOCK_EX, file, _TURN)
-    if _ask_for(_AT_ONCE, file, _AHEAD):
-        _ask_for(fcntl.LOCK_UN, file, _AHEAD)
-        return
-    _ask_for(fcntl.LOCK_UN, file, _TURN)
-    _ask_for(fcntl.LOCK_EX, file, _AHEAD)
-    _ask_for(fcntl.LOCK_UN, file, _AHEAD)
-    _ask_for(fcntl.LOCK_EX, file, _TURN)
-
-
-def _ask_for(what: int, file: int, place: int) -> bool:
+def _ask_for(what: int, file: int, place: int, places: int = 1) -> bool:
     """Lock or unlock, and say whether it was done; where it can't, SQLite's waiting has to do.
 
     It refuses on file systems without locks. And where each of two processes waits for a turn that
@@ -146,7 +165,7 @@ def _ask_for(what: int, file: int, place: int) -> bool:
     """
     try:
         # Not flock: that lock would pass to the children of a fork, and outlive its holder.
-        fcntl.lockf(file, what, 1, place)
+        fcntl.lockf(file, what, places, place)
     except OSError:
         return False
     return True

@@ -84,7 +84,7 @@ class Metrics:
         self._attempts.labels(self._known(claimed.name), outcome_class(attempt)).inc()
         self._duration.observe(attempt.duration)
         if settlement.status is DeliveryStatus.DELIVERED:
-            ended = attempt.started / 1e6 + attempt.duration
+            ended = attempt.started_at.timestamp() + attempt.duration
             self._age.observe(max(ended - claimed.sent_at / 1e6, 0.0))
 
     def _known(self, name: str) -> str:
