@@ -57,7 +57,7 @@ class Turns:
 
         Whoever has it may be waiting for one that knows nothing of turns.
 
-        :param before_wait: called if it is to be waited for.
+        :param before_wait: called if it is to be waited for, and again if it is to be once more.
         :param lets_pass: whether to let one of another process go first that waits when the turn
             comes, and doesn't say so itself.
         """
