@@ -115,7 +115,7 @@ class Buffer:
             queue.under_way -= 1
             self._doubtful_under_way -= queue.doubtful
             if answered is queue.doubtful:
-                self._turn(queue, doubtful=not answered)
+                self._doubt(queue, doubtful=not answered)
             if queue.waiting:
                 self._line_up(queue)
             else:
@@ -141,7 +141,7 @@ class Buffer:
         self._queues[subscription_id] = queue
         return queue
 
-    def _turn(self, queue: _Queue, doubtful: bool) -> None:
+    def _doubt(self, queue: _Queue, doubtful: bool) -> None:
         """Let it be doubtful from now on, or no longer."""
         queue.doubtful = doubtful
         (self._doubtful.add if doubtful else self._doubtful.discard)(queue.subscription_id)
