@@ -246,7 +246,11 @@ with app.app_context():
 
 @pytest.mark.parametrize(
     ("where", "requests"),
-    [("Transport.send", 1), ("settling.settle", 2), ("settling._write_subscriptions", 2)],
+    [
+        ("Transport.send", 1),
+        ("settling._write_deliveries", 2),
+        ("settling._write_subscriptions", 2),
+    ],
 )
 def test_a_kill_at_the_worst_moment(
     run: Run, receiver: Receiver, shop: Shop, where: str, requests: int

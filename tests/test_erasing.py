@@ -16,7 +16,7 @@ from flask_webhooks.erasing import Eraser
 from flask_webhooks.reports import ErasedOf, Erasure
 from flask_webhooks.rules.privacy import UNKNOWN, Privacy
 from flask_webhooks.rules.terms import Terms
-from flask_webhooks.store import lists, queue, settling, statements
+from flask_webhooks.store import lists, queue, statements
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import DeliveryStatus
 from tests import servers
@@ -332,11 +332,7 @@ def test_settling_goes_on_while_a_person_is_erased(database: Database) -> None:
     fan_out(database)
     held = claim(database)
     erase(database)
-    written, _ = database.write(
-        lambda c: settling.settle(
-            c, database.tables, [outcome(one) for one in held], now=60, disable_after=1000
-        )
-    )
+    written, _ = settle(database, [outcome(one) for one in held], now=60)
     assert [one.claimed.message_id for one in written] == ["msg_2"]
 
 
