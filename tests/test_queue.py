@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, update
 
-from flask_webhooks.store import lists, outbox, queue, subscriptions
+from flask_webhooks.store import lists, outbox, queue, statements, subscriptions
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import DeliveryStatus, Subscription
 from tests import servers
@@ -550,6 +550,21 @@ def plans(database: Database) -> Iterator[list[str]]:
     event.listen(database.engine, "before_cursor_execute", explain)
     yield lines
     event.remove(database.engine, "before_cursor_execute", explain)
+
+
+@pytest.mark.parametrize("name", ["due_of", "lease", "held", "settled", "enqueued", "released"])
+def test_sqlite_finds_known_deliveries_by_their_ids(file_database: Database, name: str) -> None:
+    """However many are due besides: no index of all that is due is walked."""
+    statement = getattr(statements, name)(file_database.tables, "sqlite")
+    file_database.ensure_tables()
+    words = str(statement.compile(dialect=file_database.engine.dialect))
+    with file_database.engine.connect() as connection:
+        plan = connection.exec_driver_sql(
+            f"EXPLAIN QUERY PLAN {words}", (None,) * words.count("?")
+        ).all()
+    steps = [row[-1] for row in plan if file_database.tables.deliveries.name in row[-1]]
+    found = f"SEARCH {file_database.tables.deliveries.name} USING INTEGER PRIMARY KEY (rowid=?)"
+    assert steps == [found]
 
 
 def test_postgresql_never_reads_the_whole_queue(pg_database: Database) -> None:

@@ -54,10 +54,8 @@ def _oldest_of_each(tables: Tables) -> Select[Any]:
 @once_for_each
 def due_of(tables: Tables, dialect: str) -> Select[Any]:
     """Those of some deliveries that are due; they stay locked. Parameters: ``ids`` and ``now``."""
-    d = tables.deliveries.c
-    among_them = _candidates(tables).where(among(dialect, d.id, "ids"))
-    is_due = (d.status == _PENDING, d.due_at <= bindparam("now"))
-    return among_them.where(*is_due).order_by(d.id).with_for_update()
+    found = _candidates(tables).where(*_due_among(tables, dialect))
+    return found.order_by(tables.deliveries.c.id).with_for_update()
 
 
 def _candidates(tables: Tables) -> Select[Any]:
@@ -156,10 +154,15 @@ def set_aside(tables: Tables, dialect: str) -> Update:
 
 def still_due(tables: Tables, dialect: str) -> Update:
     """Change deliveries that nobody else leased or settled. Parameters: ``ids`` and ``now``."""
+    return update(tables.deliveries).where(*_due_among(tables, dialect))
+
+
+def _due_among(tables: Tables, dialect: str) -> tuple[ColumnElement[bool], ...]:
+    """Which of some deliveries are due. Parameters: ``ids`` and ``now``."""
     d = tables.deliveries.c
     # Said so that no database walks its index of all that is due to find a few ids.
     pending, is_due = func.coalesce(d.status, "") == _PENDING, d.due_at + 0 <= bindparam("now")
-    return update(tables.deliveries).where(among(dialect, d.id, "ids"), pending, is_due)
+    return among(dialect, d.id, "ids"), pending, is_due
 
 
 @once_for_each
