@@ -556,26 +556,30 @@ def run_fault(shop: Shop, fault: Fault, hits: int, chance: random.Random) -> Cou
     return _counted(shop, count)
 
 
-def report(rows: list[tuple[Point | Fault, Count]], seed: int, database: str) -> bool:
-    """Print the table; whether all is as promised."""
-    print(f"seed {seed}, {database}, {SUBSCRIPTIONS} subscriptions")
-    columns = ("hits", "messages", "requests", "lost", "phantom", "again", "uncounted")
-    print(f"{'killed at, or what happened':<28}" + "".join(f"{c:>10}" for c in columns))
-    good = True
-    for point, count in rows:
-        kept = not (count.lost or count.phantom or count.uncounted)
-        kept &= point.again or not count.again
-        good &= kept
-        cells = "".join(f"{getattr(count, c):>10}" for c in columns)
-        print(f"{point.name:<28}{cells}{'' if kept else '   BROKEN'}")
-    return good
+_COLUMNS = ("hits", "messages", "requests", "lost", "phantom", "again", "uncounted")
+
+
+def line(point: Point | Fault, count: Count) -> str:
+    """One line of the table."""
+    cells = "".join(f"{getattr(count, column):>10}" for column in _COLUMNS)
+    return f"{point.name:<28}{cells}{'' if holds(point, count) else '   BROKEN'}"
+
+
+def holds(point: Point | Fault, count: Count) -> bool:
+    """Whether all is as promised."""
+    kept = not (count.lost or count.phantom or count.uncounted)
+    return kept and (point.again or not count.again)
 
 
 def run(hits: int, seed: int, database: str | None, names: list[str]) -> bool:
     """Hit every point and fault, or those that are named; whether all is as promised."""
-    chance, rows = random.Random(seed), []
+    chance, good = random.Random(seed), True
     dialect = (database or "sqlite").partition(":")[0].partition("+")[0]
     logging.getLogger("flask_webhooks").setLevel(logging.CRITICAL)
+    print(f"seed {seed}, {dialect}, {SUBSCRIPTIONS} subscriptions")
+    print(
+        f"{'killed at, or what happened':<28}" + "".join(f"{c:>10}" for c in _COLUMNS), flush=True
+    )
     for point in (*POINTS, *FAULTS):
         if names and point.name not in names:
             continue
@@ -583,10 +587,12 @@ def run(hits: int, seed: int, database: str | None, names: list[str]) -> bool:
             continue
         with tempfile.TemporaryDirectory() as folder, shop_in(Path(folder), database) as shop:
             if isinstance(point, Point):
-                rows.append((point, run_point(shop, point, hits, chance)))
+                count = run_point(shop, point, hits, chance)
             else:
-                rows.append((point, run_fault(shop, point, hits, chance)))
-    return report(rows, seed, dialect)
+                count = run_fault(shop, point, hits, chance)
+        print(line(point, count), flush=True)
+        good &= holds(point, count)
+    return good
 
 
 def main() -> int:
