@@ -68,9 +68,10 @@ def claim(
     cap: int = 100,
     rooms: Mapping[str, int] | None = None,
     look_around: bool = False,
+    also: settling.Batch | None = None,
 ) -> list[Claimed]:
     """Claim what is due, as many as ``cap`` of each subscription."""
-    return claim_and_quarantine(database, now, token, limit, cap, rooms, look_around)[0]
+    return claim_and_quarantine(database, now, token, limit, cap, rooms, look_around, also)[0]
 
 
 def claim_and_quarantine(
@@ -81,6 +82,7 @@ def claim_and_quarantine(
     cap: int = 100,
     rooms: Mapping[str, int] | None = None,
     look_around: bool = False,
+    also: settling.Batch | None = None,
 ) -> tuple[list[Claimed], list[int]]:
     """Claim, and say what was set aside."""
     return queue.claim(
@@ -91,6 +93,7 @@ def claim_and_quarantine(
         limit=limit,
         room=lambda subscription_id: (rooms or {}).get(subscription_id, cap),
         look_around=look_around,
+        also=also,
     )
 
 

@@ -178,6 +178,7 @@ def test_somebody_elses_one_shot_subscription_costs_nothing(database: Database) 
 
     event.listen(database.engine, "before_cursor_execute", note)
     assert fan_out(database) == 3
+    event.remove(database.engine, "before_cursor_execute", note)
     assert (len(made), len(deliveries(database))) == (1, 3)
 
 

@@ -15,8 +15,10 @@ from sqlalchemy import event, update
 from flask_webhooks.store import lists, outbox, queue, statements, subscriptions
 from flask_webhooks.store.database import Database
 from flask_webhooks.store.records import DeliveryStatus, Subscription
+from flask_webhooks.store.settling import Batch
 from tests import servers
 from tests.storing import (
+    DISABLE_AFTER,
     claim,
     claim_and_quarantine,
     deliveries,
@@ -256,6 +258,28 @@ def test_one_late_outcome_keeps_no_other_of_its_batch_from_being_written(
         for one in deliveries(database)
     ]
     assert [len(attempts) for attempts in found] == [0, 1, 1]
+
+
+def test_a_claim_takes_what_is_behind_the_outcomes_that_it_writes(database: Database) -> None:
+    """Though those were all that it had seen, as their leases are over."""
+    fill(database, 8)
+    ended = [outcome(one) for one in claim(database, now=30, limit=4, token="first")]
+    claim(database, now=40, limit=4, token="second")
+    batch = Batch(ended, now=200, disable_after=DISABLE_AFTER)
+    taken = claim(database, now=200, limit=4, token="third", also=batch)
+    assert [one.message_id for one in taken] == ["msg_004", "msg_005", "msg_006", "msg_007"]
+    assert len(batch.written()) == 4
+
+
+def test_a_claim_leaves_a_late_outcome_out(database: Database) -> None:
+    """And writes what came with it."""
+    fill(database, 3)
+    mine = claim(database, now=30, limit=2, token="mine")
+    claim(database, now=200, limit=2, token="theirs")
+    batch = Batch([outcome(one) for one in mine], now=201, disable_after=DISABLE_AFTER)
+    taken = claim(database, now=201, token="again", also=batch)
+    written = [w.settlement.claimed.message_id for w in batch.written()]
+    assert (written, [one.message_id for one in taken]) == (["msg_001"], [])
 
 
 def test_what_a_receiver_answered_is_kept_as_it_was(database: Database) -> None:

@@ -14,6 +14,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     Column,
+    Connection,
     Engine,
     Integer,
     MetaData,
@@ -295,8 +296,28 @@ def test_all_sessions_share_one_hook(tmp_path: Path) -> None:
     with Session(engine) as another:
         send(Database(make_tables(), session=another), "msg_5", lambda: hints.append("again"))
         another.commit()
-        ours = [f for f in another.dispatch.after_commit if f.__module__ == committing.__name__]
+    with Session(engine) as silent:
+        ours = [f for f in silent.dispatch.after_commit if f.__module__ == committing.__name__]
     assert (hints, len(ours)) == (["told", "again"], 1)
+    engine.dispose()
+
+
+def test_half_a_write_of_ours_is_never_committed(tmp_path: Path) -> None:
+    """Not by an engine either that spares itself the rollbacks of what it takes for nothing."""
+    pytest.importorskip("sqlalchemy", minversion="2.0.43", reason="that option is new there")
+    engine = create_engine(f"sqlite:///{tmp_path / 'app.sqlite3'}", skip_autocommit_rollback=True)
+    orders.create(engine)
+
+    def half(connection: Connection) -> None:
+        connection.execute(insert(orders), {"id": 1})
+        raise KeyError("the other half")
+
+    with Session(engine) as session:
+        database = Database(make_tables(), session=session)
+        with pytest.raises(KeyError):
+            database.write(half)
+        database.write(lambda c: c.execute(insert(orders), {"id": 2}))
+    assert stored(engine) == (1, 0)
     engine.dispose()
 
 

@@ -167,9 +167,17 @@ def test_who_lets_others_pass_has_its_turn_after_them(tmp_path: Path, start: Sta
 
 def test_who_is_let_pass_and_does_not_come_is_not_waited_for(tmp_path: Path, start: Start) -> None:
     """It may have been stopped: who lets it pass has its turn a moment later."""
-    ahead = start(_STAY_AHEAD, tmp_path / "turns")
-    with Turns(str(tmp_path / "turns"), grace=0.01).taken(lets_pass=True):
-        ahead.communicate("\n", timeout=10)
+    start(_STAY_AHEAD, tmp_path / "turns")
+    waits, had = [], threading.Event()
+
+    def want() -> None:
+        turns = Turns(str(tmp_path / "turns"), grace=0.01)
+        with turns.taken(lambda: waits.append("let pass"), lets_pass=True):
+            had.set()
+
+    threading.Thread(target=want, daemon=True).start()
+    assert had.wait(10)
+    assert waits == ["let pass"]
 
 
 def test_the_turn_of_a_killed_process_is_over(tmp_path: Path, start: Start) -> None:

@@ -82,7 +82,9 @@ class Presence:
             if left is not None and self._written_at is not None:
                 tables, worker_id = self._database.tables, left.id
                 self._try(
-                    lambda: self._database.write(lambda c: workers.forget(c, tables, worker_id))
+                    lambda: self._database.write(
+                        lambda c: workers.forget(c, tables, worker_id), by_worker=True
+                    )
                 )
 
     def _try(self, work: Callable[[], None]) -> None:

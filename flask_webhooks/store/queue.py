@@ -64,9 +64,11 @@ def claim(
     :returns: what was leased, and the ids of the deliveries that were set aside as poisonous.
     """
 
+    tables = database.tables
+
     def look(connection: Connection) -> Choice:
         return choose(
-            connection, database.tables, now=now, limit=limit, room=room, look_around=look_around,
+            connection, tables, now=now, limit=limit, room=room, look_around=look_around,
             lock=database.locks_rows,
         )  # fmt: skip
 
@@ -81,7 +83,7 @@ def claim(
     def seen(connection: Connection) -> Choice:
         candidates = found.candidates if also is None else also.without_overtaken(found.candidates)
         middle = candidates[len(candidates) // 2 :][:1]
-        if middle and not is_still_due(connection, database.tables, now, middle[0].delivery_id):
+        if not middle or not is_still_due(connection, tables, now, middle[0].delivery_id):
             return look(connection)
         return found._replace(candidates=candidates)
 

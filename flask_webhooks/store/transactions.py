@@ -44,8 +44,14 @@ def transacted(
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         with connection.begin():
             _begin_immediate(connection)
-            result = work(connection)
-            before_commit()
+            try:
+                result = work(connection)
+                before_commit()
+            except BaseException:
+                # SQLAlchemy may take it that nothing was begun, and leave what was written.
+                if _driver(connection).in_transaction:
+                    by_driver(connection, "ROLLBACK")
+                raise
         return result
 
 

@@ -76,8 +76,17 @@ class Turns:
     def _let_pass(self) -> None:
         """Wait until nobody is ahead, though not for long: who is may have been stopped."""
         give_up = time.monotonic() + self._grace
-        while self._is_somebody_ahead() and time.monotonic() < give_up:
+        while time.monotonic() < give_up and self._is_anybody_left_ahead():
             time.sleep(_MOMENT)
+
+    def _is_anybody_left_ahead(self) -> bool:
+        # A thread of this process that has the lock writes, or has the place ahead itself.
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return self._is_somebody_ahead()
+        finally:
+            self._lock.release()
 
     def _taken(self, before_wait: Callable[[], None], seen: bool) -> bool:
         """Whether the turn came.
