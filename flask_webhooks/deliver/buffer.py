@@ -43,6 +43,7 @@ class Buffer:
         self._lock = threading.Lock()
         #: Those that hold something.
         self._queues: dict[str, _Queue] = {}
+        #: Remembered as well while they hold nothing.
         self._doubtful: set[str] = set()
         #: How many deliveries of doubtful ones wait, and are under way.
         self._doubtful_waiting = self._doubtful_under_way = 0

@@ -22,9 +22,7 @@ from .key_texts import PRIVATE, PUBLIC, SECRET, check_secret
 if TYPE_CHECKING:
     from .signing_keys import PublicKey, SigningKey
 
-_ID_NAME, _TIME_NAME, _SIGNATURE_NAME = _NAMES = (
-    "webhook-id", "webhook-timestamp", "webhook-signature",
-)  # fmt: skip
+_NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
 # Visible ASCII but ".": a dot in the id would let "a.1" at time 2 pass for "a" at time 1.
 _ID = re.compile(r"[!-\-/-~]+")
 # Canonical, so that one time has one text; twelve digits reach the year 33658.
@@ -75,11 +73,7 @@ def headers(
 ) -> tuple[tuple[str, str], ...]:
     """The three headers of an attempt; parameters and errors as in `sign`."""
     signature = sign(message_id, timestamp, body, secrets=secrets, signing_keys=signing_keys)
-    return (
-        (_ID_NAME, message_id),
-        (_TIME_NAME, str(timestamp)),
-        (_SIGNATURE_NAME, signature),
-    )
+    return tuple(zip(_NAMES, (message_id, str(timestamp), signature), strict=True))
 
 
 def verify(

@@ -83,9 +83,7 @@ def choose(
 
 def all_of(connection: Connection, tables: Tables, now: int, delivery_ids: Sequence[int]) -> Choice:
     """Those of the given deliveries that are due; they stay locked."""
-    dialect = connection.dialect.name
-    values = {"ids": as_list(dialect, delivery_ids), "now": now}
-    rows = fetch(connection, statements.due_of(tables, dialect), values)
+    rows = _due_of(connection, tables, now, delivery_ids)
     receivers: dict[str, Receiver] = {}
     return Choice(_candidates(connection, tables, now, rows, receivers), receivers)
 
@@ -97,9 +95,15 @@ def is_any_due(connection: Connection, tables: Tables, now: int) -> bool:
 
 def is_still_due(connection: Connection, tables: Tables, now: int, delivery_id: int) -> bool:
     """Whether a delivery that was seen as due was left so."""
+    return bool(_due_of(connection, tables, now, [delivery_id]))
+
+
+def _due_of(
+    connection: Connection, tables: Tables, now: int, delivery_ids: Sequence[int]
+) -> Sequence[Any]:
     dialect = connection.dialect.name
-    values = {"ids": as_list(dialect, [delivery_id]), "now": now}
-    return bool(fetch(connection, statements.due_of(tables, dialect), values))
+    values = {"ids": as_list(dialect, delivery_ids), "now": now}
+    return fetch(connection, statements.due_of(tables, dialect), values)
 
 
 def _due(

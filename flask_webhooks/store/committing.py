@@ -16,7 +16,7 @@ _HINTS = "flask_webhooks.hints"
 
 
 def hint_after_commit(session: Any, whose: object, then: Callable[[], None]) -> None:
-    """Call ``then`` once after the session's next commit, if :func:`listen` was called.
+    """Call ``then`` once after the session's next commit; :func:`listen_to_sessions` comes first.
 
     :param whose: for whom; only the last ``then`` of each is called.
     """
@@ -24,7 +24,7 @@ def hint_after_commit(session: Any, whose: object, then: Callable[[], None]) -> 
 
 
 @functools.cache
-def listen() -> None:
+def listen_to_sessions() -> None:
     """Listen to all sessions, once: an app may make one for each request.
 
     To be called before there is any: one that commits meanwhile, on another thread, would fail.

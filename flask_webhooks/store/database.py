@@ -19,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 from ..exceptions import StoreError
 from . import adding, making
 from .adding import NewMessage
-from .committing import hint_after_commit, listen
+from .committing import hint_after_commit, listen_to_sessions
 from .dialects import locks_rows, makes_tables_apart, one_at_a_time, prefer_indexes, wait_briefly
 from .forking import Gate
 from .group_commit import GroupCommit
@@ -86,7 +86,7 @@ class Database:
         self._group: GroupCommit[NewMessage, Message] | None = None
         self.pauses: Pauses = NoPauses()
         if session is not None and not isinstance(session, Connection):
-            listen()
+            listen_to_sessions()
 
     @property
     def locks_rows(self) -> bool:

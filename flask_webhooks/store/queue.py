@@ -75,7 +75,8 @@ def claim(
     if database.locks_rows:
         return _claimed(database, look, token, now, lease, also)
     # In SQLite whoever looks with the lock in hand keeps others waiting, and an idle look would be
-    # a write. So it is done only where another worker has leased about half of what was seen.
+    # a write. So it is done only where about half of what was seen is leased by others, or all of
+    # it is settled here.
     found = database.read(look)
     if not found.candidates:
         return [], []

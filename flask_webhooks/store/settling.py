@@ -160,7 +160,7 @@ def _let_follow(
     ended = {
         (s.claimed.subscription_id, s.claimed.line)
         for s in live
-        if s.claimed.line is not None and s.status is not DeliveryStatus.PENDING
+        if s.claimed.line is not None and _has_ended(s)
     }
     if ended:
         lines.lock(connection, tables, {subscription_id for subscription_id, _ in ended})

@@ -76,17 +76,16 @@ class Turns:
     def _let_pass(self) -> None:
         """Wait until nobody is ahead, though not for long: who is may have been stopped."""
         give_up = time.monotonic() + self._grace
-        while time.monotonic() < give_up and self._is_anybody_left_ahead():
+        while time.monotonic() < give_up:
             time.sleep(_MOMENT)
-
-    def _is_anybody_left_ahead(self) -> bool:
-        # A thread of this process that has the lock writes, or has the place ahead itself.
-        if not self._lock.acquire(blocking=False):
-            return False
-        try:
-            return self._is_somebody_ahead()
-        finally:
-            self._lock.release()
+            # A thread of this process that has the lock writes, or has the place ahead itself.
+            if not self._lock.acquire(blocking=False):
+                return
+            try:
+                if not self._is_somebody_ahead():
+                    return
+            finally:
+                self._lock.release()
 
     def _taken(self, before_wait: Callable[[], None], seen: bool) -> bool:
         """Whether the turn came.
